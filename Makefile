@@ -1,0 +1,93 @@
+# Every target makes the environment that it needs. Beforehand there are only Python 3.11 or newer,
+# make, and a package index. Another Python: make test PYTHON=python3.13
+
+PYTHON ?= python3
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --quiet
+# What a compiled build leaves between the sources.
+BUILT := src/pellucid/*.so src/pellucid/*.pyd src/pellucid/*.c src/pellucid/*.html
+CODE := $(wildcard src tests examples tools bench)
+
+# The environment is uncompiled, whatever the shell says. tools/test_all.py also builds the other.
+export PELLUCID_COMPILE := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+# Settings of another environment that would reach into this one.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
+
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
+# Stamps: the environment is there; what the demo needs is in it; what development needs is in it.
+MADE := $(VENV)/.made-$(VERSION)
+BASE := $(VENV)/.base
+DEV := $(VENV)/.dev
+
+# An environment that was moved, copied or lost its Python is made again.
+ifneq ($(wildcard $(MADE)),)
+ifneq ($(shell cat $(MADE)):$(shell $(RUN) -c 'import pip; print("ok")' 2>/dev/null),$(CURDIR):ok)
+$(shell rm -f $(MADE))
+endif
+endif
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: setup demo test check coverage bench test-all clean help python
+
+help: ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	  while IFS='|' read -r name text; do printf '%-16s  %s\n' "$$name" "$$text"; done
+
+setup: $(DEV) ## make .venv, with all that development needs
+	@echo "Ready: . $(VENV)/bin/activate"
+
+demo: $(BASE) ## see it work
+	@$(RUN) -m examples.demo
+
+test: $(DEV) ## run the whole suite on one Python, uncompiled
+	@$(RUN) -m pytest
+
+check: $(DEV) ## format, lint, types and architecture
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy $(CODE)
+	$(RUN) -m pytest --quiet tests/test_architecture.py
+
+coverage: $(DEV) ## hold each core module to 100 % by its own tests
+	@$(RUN) tools/core_coverage.py
+
+bench: $(DEV) ## measure
+	@$(RUN) -m bench
+
+test-all: python ## run the suite on every Python here, uncompiled and compiled
+	@$(PYTHON) tools/test_all.py
+
+clean: ## remove what was made here
+	rm -rf $(VENV) .venvs build dist src/*.egg-info htmlcov
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -f $(BUILT)
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+python:
+	@if [ -z "$(VERSION)" ]; then \
+	  echo "error: '$(PYTHON)' does not run. Name a Python 3.11 or newer: make PYTHON=python3.13 ..." >&2; exit 1; fi
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: Pellucid needs Python 3.11 or newer, and '$(PYTHON)' is $(VERSION)." >&2; \
+	  echo "Name another: make PYTHON=python3.13 ..." >&2; exit 1; }
+
+$(MADE): | python
+	@echo "Making $(VENV) with Python $(VERSION)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@echo "$(CURDIR)" > $@
+
+$(BASE): $(MADE) pyproject.toml setup.py
+	@echo "Installing pellucid into $(VENV)"
+	@rm -f $(BUILT)
+	@$(PIP) install --editable '.[cli]'
+	@touch $@
+
+$(DEV): $(MADE) pyproject.toml setup.py
+	@echo "Installing pellucid and its development tools into $(VENV)"
+	@rm -f $(BUILT)
+	@$(PIP) install --editable '.[test,check]'
+	@touch $(BASE) $@

@@ -1,0 +1,1 @@
+"""The spike of decision 0001: one typed source, three builds."""

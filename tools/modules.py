@@ -1,0 +1,49 @@
+"""The modules of the package by what is asked of them."""
+
+import ast
+import importlib.machinery
+import importlib.util
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src" / "pellucid"
+
+# No I/O, no clock, no thread; each wholly covered by its own test file.
+CORE = (
+    "errors",
+    "limits",
+    "banana",
+    "registry",
+    "jelly",
+    "flavors",
+    "references",
+    "failures",
+    "messages",
+    "events",
+    "broker",
+)
+
+
+def _compiled() -> tuple[str, ...]:
+    """Read the list in setup.py, which cannot be imported."""
+    for node in ast.parse((ROOT / "setup.py").read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COMPILED":
+            return tuple(ast.literal_eval(node.value))
+    raise LookupError("setup.py has no COMPILED")
+
+
+COMPILED = _compiled()
+
+
+def is_compiled(name: str) -> bool:
+    """Whether Python would load `pellucid.<name>` from an extension module."""
+    try:
+        spec = importlib.util.find_spec(f"pellucid.{name}")
+    except ModuleNotFoundError:
+        return False
+    return spec is not None and isinstance(spec.loader, importlib.machinery.ExtensionFileLoader)
+
+
+def exists(name: str) -> bool:
+    """Whether the module has been written."""
+    return (SOURCE / f"{name}.py").exists()
