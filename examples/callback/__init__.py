@@ -1,0 +1,1 @@
+"""An object of the client's that the server calls."""

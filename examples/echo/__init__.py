@@ -1,0 +1,1 @@
+"""One object, one method, one answer."""

@@ -1,0 +1,1 @@
+"""An exception that is expected, and one that is not."""

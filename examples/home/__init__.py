@@ -1,0 +1,1 @@
+"""A reference that goes back to where its object lives."""

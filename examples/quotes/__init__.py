@@ -1,0 +1,1 @@
+"""A quote of the day, over plain TCP and over PB."""

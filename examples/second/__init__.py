@@ -1,0 +1,1 @@
+"""A method that returns another object to call."""

@@ -1,0 +1,1 @@
+"""Four calls: one that works, and three that fail each in its own way."""

@@ -1,0 +1,140 @@
+"""Running the methods that the other side calls.
+
+Calls start in the order in which they arrive. A plain method is answered at once, without a task;
+an async one has one task and one context from its first line to its last.
+"""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+from inspect import iscoroutine
+from typing import Any
+
+from ..broker import Broker
+from ..errors import is_expected
+from ..events import CallReceived
+
+__all__ = ["EAGER_TASKS", "Calls"]
+
+log = logging.getLogger("pellucid")
+
+# From Python 3.12 a task can run its first step at once.
+EAGER_TASKS = hasattr(asyncio, "eager_task_factory")
+
+
+class Calls:
+    """The calls of one connection that are running.
+
+    `answered()` is called whenever there is an answer to send, and `finished()` when a task ended.
+    """
+
+    __slots__ = ("_answered", "_broker", "_eager", "_finished", "_loop", "in_method", "running")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        broker: Broker,
+        answered: Callable[[], None],
+        finished: Callable[[], None],
+        eager: bool = EAGER_TASKS,
+    ) -> None:
+        self._loop = loop
+        self._broker = broker
+        self._answered = answered
+        self._finished = finished
+        self._eager = eager
+        self.running: dict[asyncio.Task[None], str] = {}
+        self.in_method = False
+
+    def start(self, call: CallReceived) -> bool:
+        """Start a call. False if its first line will run in the next iteration of the loop only.
+
+        Then no other call may start before that iteration.
+        """
+        self.in_method = True
+        try:
+            result = call.target.find_method(call.name)(*call.args, **call.kwargs)
+        except BaseException as error:
+            self._fail(call, error)
+            return True
+        finally:
+            self.in_method = False
+        if hasattr(type(result), "__await__"):
+            return self._start_task(call, result)
+        self._answer(call, result)
+        return True
+
+    def _start_task(self, call: CallReceived, result: Awaitable[Any]) -> bool:
+        task: asyncio.Task[None]
+        if self._eager:
+            task = _eager_task(self._serve(call, result), self._loop)
+            if task.done():
+                return True
+        else:
+            task = self._loop.create_task(self._serve(call, result))
+        self.running[task] = call.name
+
+        def done(task: asyncio.Task[None]) -> None:
+            del self.running[task]
+            if iscoroutine(result):
+                # One that was cancelled before its first line was never awaited.
+                result.close()
+            self._finished()
+
+        task.add_done_callback(done)
+        return self._eager
+
+    async def _serve(self, call: CallReceived, result: Awaitable[Any]) -> None:
+        try:
+            value = await result
+        except BaseException as error:
+            self._fail(call, error)
+        else:
+            self._answer(call, value)
+
+    def _answer(self, call: CallReceived, value: Any) -> None:
+        refused = self._broker.answer(call, value)
+        if refused is not None:
+            log.error("the result of %r can't be sent: %s", call.name, refused)
+        self._answered()
+
+    def _fail(self, call: CallReceived, error: BaseException) -> None:
+        ended = self._broker.closed and isinstance(error, asyncio.CancelledError)
+        if not ended and not is_expected(error):
+            log.error("Peer will receive PB traceback (from %r):", call.name, exc_info=error)
+        text = None
+        if self._broker.tracebacks:
+            text = "".join(traceback.format_exception(error))
+        self._broker.fail(call, error, text)
+        self._answered()
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            # Out of a callback of its own, because a transport would take it for its own failure.
+            self._loop.call_soon(_raise, error)
+
+    def cancel(self) -> None:
+        """The connection ended: cancel what still runs."""
+        for task in list(self.running):
+            task.cancel("the connection of this call has ended")
+
+    def is_inside(self) -> bool:
+        """Tell whether the code that asks is one of the methods that run."""
+        return self.in_method or self.current() is not None
+
+    def current(self) -> asyncio.Task[None] | None:
+        """Give the task that is running, if it is one of ours."""
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            return None
+        return task if task in self.running else None
+
+
+def _eager_task(coroutine: Any, loop: asyncio.AbstractEventLoop) -> "asyncio.Task[None]":
+    # The keyword is not known to the type checker when it checks for 3.11.
+    options: Any = {"eager_start": True}
+    return asyncio.Task(coroutine, loop=loop, **options)
+
+
+def _raise(error: BaseException) -> None:
+    raise error

@@ -1,0 +1,58 @@
+# The C types of banana.py. Sizes and places fit in 64 bits; integers from the wire stay objects.
+
+cimport cython
+from libc.stdint cimport int64_t
+
+cdef int _LIST, _INT, _STRING, _NEG, _FLOAT, _LONGINT, _LONGNEG, _VOCAB, _DIGITS, _BITS, _DEPTH
+cdef int64_t _SIZE, _HUGE, _ROOM
+cdef object _DOUBLE
+cdef tuple _INTS, _LISTS, _STRINGS
+
+@cython.locals(out=bytearray)
+cdef bytes _token(object n, int kind)
+
+cpdef bytes int_token(object n)
+
+cpdef bytes list_header(Py_ssize_t n)
+
+@cython.locals(size=Py_ssize_t)
+cpdef bytes string_token(bytes data, object dialect)
+
+@cython.locals(words=tuple, top=list, stack=list, items=list, inner=list, left=Py_ssize_t, kind=int)
+cpdef tuple read_item(bytes data, Py_ssize_t pos, object dialect)
+
+@cython.locals(end=Py_ssize_t, n=object, digit=int)
+cdef tuple _number(bytes data, Py_ssize_t start)
+
+@cython.locals(need=int64_t, n=int64_t, shift=int, kind=int64_t)
+cpdef Py_ssize_t skip_item(bytes data, Py_ssize_t pos) except -1
+
+
+@cython.final
+cdef class Framer:
+    cdef public object dialect
+    cdef readonly object broken
+    cdef readonly int64_t examined, copied
+    cdef int64_t _string_bytes, _list_items, _item_limit, _message_bytes
+    cdef object _shared, _view, _chunks
+    cdef bytearray _pending
+    cdef bytes _chunk
+    cdef bint _in_place
+    cdef Py_ssize_t _held, _start, _pos, _queued
+    cdef int64_t _need, _items, _skip, _prefix
+    cdef int _digits
+
+    cpdef discard(self)
+    cpdef feed(self, chunk)
+    cpdef get_buffer(self)
+    cpdef received(self, Py_ssize_t n)
+    @cython.locals(data=bytes, start=Py_ssize_t, pos=Py_ssize_t)
+    cpdef next_message(self)
+    @cython.locals(size=Py_ssize_t)
+    cdef bint _next_chunk(self) except -1
+    @cython.locals(held=Py_ssize_t, grown=bytearray)
+    cdef int _reserve(self, Py_ssize_t room) except -1
+    @cython.locals(data=bytes, end=int64_t, pos=int64_t, need=int64_t, n=int64_t, digits=int,
+                   words=int64_t, bound=int64_t, bad=bint, kind=int64_t)
+    cdef bint _scan(self) except -1
+    cdef object _refuse(self, int kind, int64_t n, int64_t size)

@@ -1,0 +1,499 @@
+"""Banana: lists, byte strings, integers and floats as bytes, and where in a stream they end.
+
+An item is a prefix of up to 64 digits in base 128, the least significant first, then a type byte,
+then for two of the types a body. (Wire document, sections 1 to 3.)
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import Any, Final, TypeAlias
+
+from .errors import LimitExceeded, PBError, RemoteProtocolError
+from .limits import Limits
+
+__all__ = [
+    "DIALECTS", "FLOAT", "INT", "LIST", "LONGINT", "LONGNEG", "NEG", "NONE", "PB", "STRING",
+    "VOCAB", "Dialect", "Framer", "Sexp", "decode", "encode", "int_token", "list_header",
+    "read_item", "skip_item", "string_token",
+]  # fmt: skip
+
+Sexp: TypeAlias = Any  # a list of these, a byte string, an integer or a float
+
+_LIST, _INT, _STRING, _NEG = 0x80, 0x81, 0x82, 0x83
+_FLOAT, _LONGINT, _LONGNEG, _VOCAB = 0x84, 0x85, 0x86, 0x87
+# Compiled, those are C integers, which no other module can import. These are for the others.
+LIST, INT, STRING, NEG = _LIST, _INT, _STRING, _NEG
+FLOAT, LONGINT, LONGNEG, VOCAB = _FLOAT, _LONGINT, _LONGNEG, _VOCAB
+
+_DIGITS: Final = 64
+_BITS: Final = 7 * _DIGITS
+_SIZE: Final = 640 * 1024
+_DEPTH: Final = 256
+# What a prefix of more than 8 digits counts as, where it is a size. Above all that is allowed.
+_HUGE: Final = 1 << 56
+# The room for one read, where no buffer was given.
+_ROOM: Final = 64 * 1024
+
+_DOUBLE: Final = Struct(">d")
+
+# The tokens whose prefix is one digit.
+_INTS: Final = tuple(bytes((n, _INT)) for n in range(0x80))
+_LISTS: Final = tuple(bytes((n, _LIST)) for n in range(0x80))
+_STRINGS: Final = tuple(bytes((n, _STRING)) for n in range(0x80))
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A name and a vocabulary. The word `words[i]` has the number i + 1."""
+
+    name: str
+    words: tuple[bytes, ...]
+    numbers: dict[bytes, int] = field(init=False, repr=False, compare=False)
+    tokens: dict[bytes, bytes] = field(init=False, repr=False, compare=False)
+    longest: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        numbers = {word: number for number, word in enumerate(self.words, 1)}
+        tokens = {word: _token(number, _VOCAB) for word, number in numbers.items()}
+        object.__setattr__(self, "numbers", numbers)
+        object.__setattr__(self, "tokens", tokens)
+        object.__setattr__(self, "longest", max(map(len, self.words), default=0))
+
+
+def _token(n: int, kind: int) -> bytes:
+    """Give the prefix and the type byte of a number that is not negative."""
+    out = bytearray()
+    while n >= 0x80:
+        out.append(n & 0x7F)
+        n >>= 7
+    out.append(n)
+    out.append(kind)
+    return bytes(out)
+
+
+_WORDS: Final = (
+    b"None class dereference reference dictionary function instance list module persistent tuple "
+    b"unpersistable copy cache cached remote local lcache version login password challenge "
+    b"logged_in not_logged_in cachemessage message answer error decref decache uncache"
+)
+PB: Final = Dialect("pb", tuple(_WORDS.split()))
+NONE: Final = Dialect("none", ())
+DIALECTS: Final[dict[str, Dialect]] = {"pb": PB, "none": NONE}
+
+
+def _over(limit: str, value: int, bound: int, remote: bool) -> LimitExceeded:
+    text = f"a message is over limits.{limit} ({value}, and it is {bound})"
+    return LimitExceeded(text, limit=limit, value=value, remote=remote)
+
+
+def int_token(n: int) -> bytes:
+    """Give the item of an integer. Raises LimitExceeded if it has more than 448 bits."""
+    if 0 <= n < 0x80:
+        return _INTS[n]
+    if 0 <= n < 0x80000000:
+        return _token(n, _INT)
+    if -0x80000000 <= n < 0:
+        return _token(-n, _NEG)
+    bits = n.bit_length()
+    if bits > _BITS:
+        text = f"an integer of {bits} bits can't be sent, {_BITS} can"
+        raise LimitExceeded(text, limit="integer_bits", value=bits)
+    return _token(n, _LONGINT) if n > 0 else _token(-n, _LONGNEG)
+
+
+def list_header(n: int) -> bytes:
+    """Give what goes before the `n` items of a list. Raises LimitExceeded if they are too many."""
+    if n < 0x80:
+        return _LISTS[n]
+    if n > _SIZE:
+        raise _over("list_items", n, _SIZE, False)
+    return _token(n, _LIST)
+
+
+def string_token(data: bytes, dialect: Dialect) -> bytes:
+    """Give the item of a byte string, by its number if the dialect has one.
+
+    Raises LimitExceeded if it is too long.
+    """
+    size = len(data)
+    # Hashing a long string, to find nothing, would cost as much as copying it.
+    if size <= dialect.longest:
+        token: bytes | None = dialect.tokens.get(data)
+        if token is not None:
+            return token
+    if size < 0x80:
+        return _STRINGS[size] + data
+    if size > _SIZE:
+        raise _over("string_bytes", size, _SIZE, False)
+    return _token(size, _STRING) + data
+
+
+def _find(dialect: Dialect | str) -> Dialect:
+    return DIALECTS[dialect] if isinstance(dialect, str) else dialect
+
+
+def encode(sexp: Sexp, dialect: Dialect | str = "pb") -> bytes:
+    """Give the bytes of an s-expression. A bool goes as 0 or 1.
+
+    Raises LimitExceeded for what the wire can't carry, and TypeError for what is no s-expression.
+    """
+    chosen = _find(dialect)
+    out: list[bytes] = []
+    stack: list[Iterator[Sexp]] = [iter((sexp,))]
+    while stack:
+        for item in stack[-1]:
+            kind = type(item)
+            if kind is bytes:
+                out.append(string_token(item, chosen))
+            elif kind is int or kind is bool:
+                out.append(int_token(item))
+            elif kind is float:
+                out.append(b"\x84" + _DOUBLE.pack(item))
+            elif kind is list:
+                if len(stack) > _DEPTH:
+                    raise _over("depth_sent", len(stack), _DEPTH, False)
+                out.append(list_header(len(item)))
+                stack.append(iter(item))
+                break
+            else:
+                raise TypeError(f"an s-expression can't hold {kind.__name__}")
+        else:
+            stack.pop()
+    return b"".join(out)
+
+
+def decode(data: bytes, dialect: Dialect | str = "pb") -> Sexp:
+    """Give the s-expression that `data` is, the whole of it.
+
+    Raises RemoteProtocolError or LimitExceeded, the limits being those of `Limits()`.
+    """
+    chosen = _find(dialect)
+    framer = Framer(chosen, Limits())
+    framer.feed(data)
+    message = framer.next_message()
+    if message is None:
+        raise RemoteProtocolError("the item is not complete")
+    if framer.buffered:
+        raise RemoteProtocolError("there is more behind the item")
+    return read_item(message, 0, chosen)[0]
+
+
+def read_item(data: bytes, pos: int, dialect: Dialect) -> tuple[Sexp, int]:
+    """Give the item at `pos`, and the place behind it. `data` has been through a Framer.
+
+    Raises LimitExceeded if lists are nested more than 256 deep.
+    """
+    words = dialect.words
+    top: list[Sexp] = []
+    stack: list[tuple[list[Sexp], int]] = []
+    items = top
+    left = 1
+    while True:
+        while not left:
+            if not stack:
+                return top[0], pos
+            items, left = stack.pop()
+        left -= 1
+        n: int = data[pos]
+        pos += 1
+        if n < 0x80:
+            kind = data[pos]
+            if kind < 0x80:
+                n, pos = _number(data, pos - 1)
+                kind = data[pos]
+            pos += 1
+        else:
+            kind = n
+            n = 0
+        if kind == _STRING:
+            items.append(data[pos : pos + n])
+            pos += n
+        elif kind == _INT:
+            items.append(n)
+        elif kind == _VOCAB:
+            items.append(words[n - 1])
+        elif kind == _LIST:
+            if len(stack) == _DEPTH:
+                raise _over("depth_received", _DEPTH + 1, _DEPTH, True)
+            inner: list[Sexp] = []
+            items.append(inner)
+            stack.append((items, left))
+            items = inner
+            left = n
+        elif kind == _FLOAT:
+            items.append(_DOUBLE.unpack_from(data, pos)[0])
+            pos += 8
+        else:
+            items.append(n if kind == _LONGINT else -n)
+
+
+def _number(data: bytes, start: int) -> tuple[int, int]:
+    """Give the prefix at `start`, of any length, and the place of its type byte."""
+    end = start
+    while data[end] < 0x80:
+        end += 1
+    n = 0
+    for digit in reversed(data[start:end]):
+        n = n << 7 | digit
+    return n, end
+
+
+def skip_item(data: bytes, pos: int) -> int:
+    """Give the place behind the item at `pos`. `data` has been through a Framer."""
+    need = 1
+    while need:
+        need -= 1
+        n = shift = 0
+        kind = data[pos]
+        while kind < 0x80:
+            # A size has no more digits than that; behind them come zeros.
+            if shift < 28:
+                n |= kind << shift
+            shift += 7
+            pos += 1
+            kind = data[pos]
+        pos += 1
+        if kind == _STRING:
+            pos += n
+        elif kind == _LIST:
+            need += n
+        elif kind == _FLOAT:
+            pos += 8
+    return pos
+
+
+class Framer:
+    """Cuts a stream into its top-level items, and holds each to the limits before it is decoded.
+
+    Bytes come in through `feed`, or through `get_buffer` and `received`. The work is linear in
+    their number, however they are cut; `examined` and `copied` count it. What breaks a rule is
+    refused at the same byte, however the stream is cut; from then on the framer is `broken`.
+    """
+
+    __slots__ = (
+        "_chunk", "_chunks", "_digits", "_held", "_in_place", "_item_limit", "_items",
+        "_list_items", "_message_bytes", "_need", "_pending", "_pos", "_prefix", "_queued",
+        "_shared", "_skip", "_start", "_string_bytes", "_view",
+        "broken", "copied", "dialect", "examined",
+    )  # fmt: skip
+
+    def __init__(self, dialect: Dialect, limits: Limits, buffer: memoryview | None = None) -> None:
+        self.dialect = dialect  # may be set between two items
+        self.broken: PBError | None = None
+        self.examined = 0
+        self.copied = 0
+        self._string_bytes = limits.string_bytes
+        self._list_items = limits.list_items
+        self._item_limit = min(limits.items, _HUGE)
+        self._message_bytes = min(limits.message_bytes, _HUGE)
+        self._shared = buffer
+        # What get_buffer gave out, and whether it is a part of _pending.
+        self._view: memoryview | None = None
+        self._in_place = False
+        self.discard()
+
+    def discard(self) -> None:
+        """Drop all that is held. What comes next is taken for the beginning of an item."""
+        # The item that is not complete: its first _held bytes are in _pending, where there may be
+        # room for more; the others are in _chunk from _start, scanned up to _pos.
+        self._pending = bytearray()
+        self._held = 0
+        self._in_place = False
+        self._chunk = b""
+        self._start = self._pos = 0
+        # What came after _chunk, and its size.
+        self._chunks: deque[bytes] = deque()
+        self._queued = 0
+        # Items that are to come, items that were announced, bytes of a body that are to come, and
+        # the digits of a prefix that came without its type byte: their value and their number.
+        self._need = 1
+        self._items = self._skip = self._prefix = self._digits = 0
+
+    @property
+    def buffered(self) -> int:
+        """The bytes that are held."""
+        return self._held + len(self._chunk) - self._start + self._queued
+
+    def feed(self, chunk: bytes) -> None:
+        """Take bytes that have arrived."""
+        if self.broken is not None:
+            return
+        if type(chunk) is not bytes:
+            chunk = bytes(chunk)
+        if self._in_place:
+            # The reader may still write into what it was lent.
+            self._pending = bytearray(self._pending)
+            self.copied += self._held
+            self._in_place = False
+        if self._start == len(self._chunk):
+            self._chunk = chunk
+            self._start = self._pos = 0
+        else:
+            self._chunks.append(chunk)
+            self._queued += len(chunk)
+
+    def get_buffer(self) -> memoryview:
+        """Give room for what arrives next; `received` tells how much of it was filled.
+
+        In the middle of a long string the room is where the string goes in the end.
+        """
+        shared = self._shared
+        if shared is None:
+            shared = self._shared = memoryview(bytearray(_ROOM))
+        view = shared
+        self._in_place = self._skip > len(shared) and not self._chunk and not self._chunks
+        if self._in_place:
+            self._reserve(len(shared))
+            view = memoryview(self._pending)[self._held : self._held + self._skip]
+        self._view = view
+        return view
+
+    def received(self, n: int) -> None:
+        """Take the first `n` bytes of what get_buffer gave."""
+        view = self._view
+        self._view = None
+        if view is None or not 0 <= n <= len(view):
+            raise ValueError(f"{n} bytes can't have been received")
+        if self._in_place:
+            self._in_place = False
+            self._held += n
+            self._skip -= n
+        else:
+            self.copied += n
+            self.feed(bytes(view[:n]))
+
+    def next_message(self) -> bytes | None:
+        """Give the next complete item, None if there is none yet.
+
+        Raises RemoteProtocolError or LimitExceeded, and from then on always the same error.
+        """
+        if self.broken is not None:
+            raise self.broken.with_traceback(None)
+        if not (self._chunk or self._chunks or self._held):
+            return None
+        while not self._scan():
+            if not self._next_chunk():
+                return None
+        self._need = 1
+        self._items = 0
+        data = self._chunk
+        start = self._start
+        pos = self._start = self._pos
+        if pos == len(data):
+            self._chunk = b""
+            self._start = self._pos = 0
+            if not start and not self._held:
+                return data
+        if self._held:
+            parts = (memoryview(self._pending)[: self._held], memoryview(data)[:pos])
+            message = b"".join(parts)
+            self._pending = bytearray()
+            self._held = 0
+        else:
+            message = data[start:pos]
+        self.copied += len(message)
+        return message
+
+    def _next_chunk(self) -> bool:
+        """Put the rest of the chunk aside and take the next one. False if there is none."""
+        size = len(self._chunk) - self._start
+        if size:
+            self._reserve(size)
+            rest = memoryview(self._chunk)[self._start :]
+            memoryview(self._pending)[self._held : self._held + size] = rest
+            self._held += size
+            self.copied += size
+        self._start = self._pos = 0
+        if not self._chunks:
+            self._chunk = b""
+            return False
+        self._chunk = self._chunks.popleft()
+        self._queued -= len(self._chunk)
+        return True
+
+    def _reserve(self, room: int) -> None:
+        """Make room in _pending, not more than has arrived and `room`."""
+        held = self._held
+        if len(self._pending) - held < room:
+            # A new one: the old one may be lent, and then it can't be resized.
+            grown = bytearray(held + max(held, room))
+            memoryview(grown)[:held] = memoryview(self._pending)[:held]
+            self._pending = grown
+            self.copied += held
+
+    def _scan(self) -> bool:
+        """Go on where the last call stopped. Tell whether an item is complete."""
+        data = self._chunk
+        end = len(data)
+        pos = self._pos + self._skip
+        need = self._need
+        n = self._prefix
+        digits = self._digits
+        words = len(self.dialect.words)
+        bound = self._start + self._message_bytes - self._held
+        bad = False
+        while need and pos < end:
+            kind = data[pos]
+            pos += 1
+            if kind < 0x80:
+                if digits or pos == end or data[pos] < 0x80:
+                    if digits == _DIGITS:
+                        raise self._refuse(kind, n, 0)
+                    if digits < 8:
+                        n |= kind << 7 * digits
+                    elif kind:
+                        n = _HUGE
+                    digits += 1
+                    continue
+                n = kind
+                kind = data[pos]
+                pos += 1
+            need -= 1
+            if kind == _STRING:
+                pos += n
+                bad = n > self._string_bytes
+            elif kind == _LIST:
+                need += n
+                self._items += n
+                bad = n > self._list_items or self._items > self._item_limit
+            elif kind == _VOCAB:
+                bad = not 0 < n <= words
+            elif kind == _FLOAT:
+                pos += 8
+            elif kind > _VOCAB:
+                bad = True
+            if bad or pos + need > bound:
+                raise self._refuse(kind, n, self._message_bytes + pos + need - bound)
+            n = digits = 0
+        self._skip = max(pos - end, 0)
+        pos -= self._skip
+        self.examined += pos - self._pos
+        self._pos = pos
+        self._need, self._prefix, self._digits = need, n, digits
+        return not need and not self._skip
+
+    def _refuse(self, kind: int, n: int, size: int) -> PBError:
+        """Break, and give the error: the first of the rules that a token broke.
+
+        `size` is what the message comes to, with all that was announced.
+        """
+        error: PBError
+        if kind < 0x80:
+            error = RemoteProtocolError(f"a prefix has more than {_DIGITS} digits")
+        elif kind > _VOCAB:
+            error = RemoteProtocolError(f"there is no type byte {kind:#x}")
+        elif kind == _STRING and n > self._string_bytes:
+            error = _over("string_bytes", n, self._string_bytes, True)
+        elif kind == _LIST and n > self._list_items:
+            error = _over("list_items", n, self._list_items, True)
+        elif kind == _LIST and self._items > self._item_limit:
+            error = _over("items", self._items, self._item_limit, True)
+        elif kind == _VOCAB and not 0 < n <= len(self.dialect.words):
+            error = RemoteProtocolError(f"dialect {self.dialect.name} has no word of number {n}")
+        else:
+            error = _over("message_bytes", size, self._message_bytes, True)
+        self.broken = error
+        self.discard()
+        return error

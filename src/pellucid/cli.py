@@ -1,0 +1,272 @@
+"""The command `pellucid`: publish an object, call a method of one, say what is installed."""
+
+import ast
+import asyncio
+import contextlib
+import functools
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from types import ModuleType
+from typing import Any
+
+from . import banana, broker, jelly, messages
+from ._version import __version__
+from .asyncio import connect, serve
+from .errors import PBError
+
+try:
+    import click
+    from rich.console import Console
+    from rich.highlighter import ReprHighlighter
+    from rich.pretty import pretty_repr
+except ModuleNotFoundError as missing:
+    raise SystemExit(
+        f"pellucid: the command line needs {missing.name}, which is not installed.\n"
+        "Install it with: pip install 'pellucid[cli]'"
+    ) from None
+
+__all__ = ["main"]
+
+# What is shown of a result or an error: it is the peer's, and may be of any size. Sharing lets a
+# small message stand for a very large value, so that all of what is shown is counted.
+_ROOM = 20_000
+_DEPTH = 20
+
+_COMPILABLE = (banana, jelly, messages, broker)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Perspective Broker: publish objects, and call the objects of others."""
+
+
+@main.command()
+def version() -> None:
+    """Say which version this is, and whether it is compiled."""
+    click.echo(f"pellucid {__version__}, {_build(_COMPILABLE)}")
+
+
+def _build(modules: Iterable[ModuleType]) -> str:
+    """Tell which of the modules are compiled."""
+    pure: list[str] = []
+    compiled: list[str] = []
+    for module in modules:
+        is_source = (module.__file__ or "").endswith(".py")
+        (pure if is_source else compiled).append(module.__name__.rpartition(".")[2])
+    if not compiled:
+        return "pure Python"
+    if not pure:
+        return "compiled"
+    return f"partly compiled ({', '.join(compiled)})"
+
+
+# serve
+
+
+@main.command("serve")
+@click.argument("target", metavar="MODULE:NAME")
+@click.option(
+    "--listen",
+    metavar="URL",
+    default="pb://localhost",
+    show_default=True,
+    help="Where to listen. Port 0 takes a free one.",
+)
+def serve_command(target: str, listen: str) -> None:
+    """Publish a Root, given as a class or as an object.
+
+    Prints the URL, or URLs, at which it can be called, and runs until it is interrupted.
+    """
+    root = _load(target)
+    try:
+        opening = serve(root, listen)
+    except (TypeError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    with _plain_errors():
+        asyncio.run(_serve(opening))
+
+
+def _load(target: str) -> Any:
+    module_name, _, path = target.partition(":")
+    if not module_name or not path:
+        raise click.BadParameter(f"{target!r} is not of the form module:Name")
+    # As `python -m` does, so that a module of the current directory is found.
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module: Any = importlib.import_module(module_name)
+        found = functools.reduce(getattr, path.split("."), module)
+    except (ImportError, AttributeError) as error:
+        raise click.ClickException(f"{target}: {error}") from error
+    return found() if isinstance(found, type) else found
+
+
+async def _serve(opening: serve) -> None:
+    async with opening as server:
+        for each in server.urls:
+            click.echo(each)
+        loop = asyncio.get_running_loop()
+        # Where the loop has no signal handlers, Ctrl-C is an exception as always.
+        with contextlib.suppress(NotImplementedError):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, server.close)
+        await server.wait_closed()
+
+
+# call
+
+
+@main.command(context_settings={"allow_interspersed_args": False})
+@click.argument("url")
+@click.argument("name")
+@click.argument("arguments", nargs=-1, metavar="[ARGUMENT | KEY=VALUE]...")
+def call(url: str, name: str, arguments: tuple[str, ...]) -> None:
+    """Call the method NAME of the root at URL, and print its result.
+
+    Arguments are Python literals; what is not a literal is a string. KEY=VALUE is a keyword
+    argument: write '"a=b"', quotes and all, for a string that looks like one.
+    """
+    args, kwargs = _arguments(arguments)
+    with _plain_errors():
+        text = asyncio.run(_call(url, name, args, kwargs))
+    _print(text)
+
+
+def _arguments(words: Iterable[str]) -> tuple[list[Any], dict[str, Any]]:
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key.isidentifier():
+            args.append(_literal(word))
+        elif key in kwargs:
+            raise click.BadParameter(f"{key} is given twice")
+        else:
+            kwargs[key] = _literal(value)
+    return args, kwargs
+
+
+def _literal(word: str) -> Any:
+    try:
+        return ast.literal_eval(word)
+    except (ValueError, SyntaxError):
+        return word
+
+
+async def _call(url: str, name: str, args: list[Any], kwargs: dict[str, Any]) -> str:
+    async with connect(url) as connection:
+        value = await connection.root.call(name, *args, **kwargs)
+        # A reference can tell what it is only while it is alive.
+        return pretty_repr(_Viewer().view(value), max_width=Console().width)
+
+
+def _print(text: str) -> None:
+    """Print the text of a value, in colour on a terminal."""
+    console = Console()
+    text = text.encode(console.encoding, "backslashreplace").decode(console.encoding)
+    console.print(ReprHighlighter()(text), soft_wrap=True)
+
+
+# What the peer sent, made fit to be seen.
+
+
+class _Text:
+    """An object whose repr is `text`."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+_MORE = _Text("...")
+
+
+class _Viewer:
+    """Makes bounded copies of values: trees of lists, tuples and dicts, with texts as leaves."""
+
+    def __init__(self) -> None:
+        self._room = _ROOM
+
+    def view(self, value: Any, depth: int = 0) -> Any:
+        kind = type(value)
+        # Each item stands on a line of its own, indented, if there are many.
+        self._room -= 2 + 4 * depth
+        if kind not in (list, tuple, dict, set, frozenset):
+            return _Text(self._leaf(value))
+        if value and depth == _DEPTH:
+            return _MORE
+        if kind is dict:
+            return self._pairs(value, depth + 1)
+        members = self._members(value, depth + 1)
+        if kind is list:
+            return members
+        if kind is tuple:
+            return tuple(members)
+        inside = ", ".join(sorted(map(repr, members)))
+        text = f"{{{inside}}}" if inside else "set()"
+        return _Text(text if kind is set else f"frozenset({text if inside else ''})")
+
+    def _members(self, members: Iterable[Any], depth: int) -> list[Any]:
+        shown: list[Any] = []
+        for member in members:
+            if self._room <= 0:
+                shown.append(_MORE)
+                break
+            shown.append(self.view(member, depth))
+        return shown
+
+    def _pairs(self, pairs: dict[Any, Any], depth: int) -> dict[Any, Any]:
+        shown: dict[Any, Any] = {}
+        for key, member in pairs.items():
+            if self._room <= 0:
+                shown[_MORE] = _MORE
+                break
+            # Every leaf is an object of its own, so that no two keys become one.
+            shown[self.view(key, depth)] = self.view(member, depth)
+        return shown
+
+    def _leaf(self, value: Any) -> str:
+        room = max(self._room, 0)
+        if isinstance(value, (str, bytes)) and len(value) > room:
+            text = f"{value[:room]!r}..."
+        else:
+            text = repr(value)
+        text = _visible(text, max(room, 1_000))
+        self._room -= len(text)
+        return text
+
+
+def _visible(text: str, room: int) -> str:
+    """Give a text that does nothing to a terminal, and is no longer than `room` and a bit."""
+    cut = text if len(text) <= room else text[:room] + "..."
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+        for char in cut
+    )
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Turn what can go wrong into a line on stderr and status 1."""
+    try:
+        yield
+    except (PBError, OSError, ValueError) as error:
+        raise click.ClickException(_visible(_describe(error), _ROOM)) from error
+
+
+def _describe(error: Exception) -> str:
+    name = type(error).__name__
+    lines = [f"{name}: {error}" if str(error) else name]
+    if isinstance(error, PBError) and error.remote_type is not None:
+        lines.append(f"(raised by the other side as {error.remote_type})")
+        if error.remote_traceback not in (None, "Traceback unavailable\n"):
+            lines.append(error.remote_traceback.rstrip())
+    return "\n".join(lines)

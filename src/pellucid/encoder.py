@@ -1,0 +1,354 @@
+"""From objects to the bytes of a message, in one pass. (Wire document, sections 4 and 5.)"""
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from struct import Struct
+from typing import Any, Final
+
+from .banana import Dialect, Sexp, encode, int_token, list_header, string_token
+from .errors import InsecureJelly, LimitExceeded, full_name
+from .limits import Limits
+from .ports import Exporter
+
+__all__ = ["Encoder", "step_of"]
+
+_LIST: Final = 0x80
+_STRING: Final = 0x82
+_FLOAT: Final = 0x84
+
+_DOUBLE: Final = Struct(">d")
+_INTS: Final = tuple(map(int_token, range(1024)))
+_LONGEST_STEP: Final = 40
+
+
+def step_of(key: object, index: int) -> str:
+    """Give the step to the value behind `key` in a path such as "arguments[2]['owner']".
+
+    Only a plain key is shown: the text of a container may be of any length.
+    """
+    if key is None or type(key) in (str, bytes, int, float, bool):
+        text = repr(key[:_LONGEST_STEP] if isinstance(key, (str, bytes)) else key)
+        return f"[{text}]"
+    return f"{{value {index}}}"
+
+
+class Encoder:
+    """Writes items into `out`, message after message.
+
+    An object that says itself how it travels has a method `write_jelly(encoder)` on its type, which
+    calls `write_remote` or `write_local`. `perspective` is for such objects to look at. After an
+    exception `reset` has to be called; what was exported is not undone here.
+    """
+
+    __slots__ = (
+        "_dereference",
+        "_false",
+        "_kept",
+        "_longest",
+        "_none",
+        "_numbered",
+        "_path",
+        "_reference",
+        "_short",
+        "_slots",
+        "_text",
+        "_true",
+        "_words",
+        "dialect",
+        "exporter",
+        "limits",
+        "out",
+        "perspective",
+    )
+
+    def __init__(
+        self, dialect: Dialect, limits: Limits, exporter: Exporter, perspective: Any = None
+    ) -> None:
+        self.dialect = dialect
+        self.limits = limits
+        self.exporter = exporter
+        self.perspective = perspective
+        self.out: list[bytes] = []
+        # Where in `out` the header of each container of this unit stands; of one that has a
+        # reference number already, the number, negative.
+        self._slots: dict[int, int] = {}
+        # An id means nothing any more when its object is gone.
+        self._kept: list[object] = []
+        self._numbered = 0
+        self._path: list[str] = []
+        self._words = {
+            word: string_token(word, dialect)
+            for word in b"list tuple set frozenset dictionary decimal datetime date time timedelta "
+            b"remote local".split()
+        }
+        self._none = self._tagged(1, b"None")
+        self._true = self._tagged(2, b"boolean") + string_token(b"true", dialect)
+        self._false = self._tagged(2, b"boolean") + string_token(b"false", dialect)
+        self._text = self._tagged(2, b"unicode")
+        self._reference = self._tagged(3, b"reference")
+        self._dereference = self._tagged(2, b"dereference")
+        # No vocabulary word is longer, and no string below it is too long.
+        self._longest = max(map(len, dialect.words), default=0)
+        self._short = min(0x80, limits.string_bytes + 1)
+
+    def _tagged(self, n: int, tag: bytes) -> bytes:
+        return list_header(n) + string_token(tag, self.dialect)
+
+    def raw(self, data: bytes) -> None:
+        """Write what is encoded already."""
+        self.out.append(data)
+
+    def write_sexp(self, sexp: Sexp) -> None:
+        """Write an s-expression as it stands."""
+        self.out.append(encode(sexp, self.dialect))
+
+    def write_remote(self, luid: int | bytes) -> None:
+        """Write a reference to an own object."""
+        self.write_sexp([b"remote", luid])
+
+    def write_local(self, luid: int | bytes) -> None:
+        """Write a reference to an object of the other side."""
+        self.write_sexp([b"local", luid])
+
+    def reset(self) -> None:
+        """Forget what is written and not taken."""
+        self.out.clear()
+
+    def take(self) -> bytes:
+        """Give what is written, one message, and begin anew. Raises LimitExceeded."""
+        data = b"".join(self.out)
+        self.out.clear()
+        limits = self.limits
+        if len(data) > limits.message_bytes:
+            raise LimitExceeded(
+                f"a message of {len(data)} bytes can't be sent, limits.message_bytes is "
+                f"{limits.message_bytes}",
+                limit="message_bytes",
+                value=len(data),
+            )
+        # An item has a byte at the least.
+        if len(data) > limits.items:
+            items = _count_items(data)
+            if items > limits.items:
+                raise LimitExceeded(
+                    f"a message of {items} items can't be sent, limits.items is {limits.items}",
+                    limit="items",
+                    value=items,
+                )
+        return data
+
+    def unit(self, value: object, where: str) -> None:
+        """Write one value, with reference numbers of its own. `where` is what it is called.
+
+        Raises InsecureJelly and LimitExceeded, which tell the place in the value.
+        """
+        self._numbered = 0
+        try:
+            self._value(value, 0)
+        except RecursionError:
+            # Not the interpreter's own text: a stack is no business of who sends a value.
+            raise LimitExceeded(
+                "nested too deep for the stack that is left",
+                limit="depth_sent",
+                value=len(self._path),
+                where=where,
+            ) from None
+        except LimitExceeded as error:
+            place = self._place(where)
+            raise LimitExceeded(
+                str(error), limit=error.limit, value=error.value, where=place
+            ) from error.__cause__
+        except InsecureJelly as error:
+            raise InsecureJelly(str(error), where=self._place(where)) from error.__cause__
+        except Exception as error:
+            text = f"could not be encoded: {full_name(type(error))}: {error}"
+            raise InsecureJelly(text, where=self._place(where)) from error
+        finally:
+            self._slots.clear()
+            self._kept.clear()
+            self._path.clear()
+
+    def _place(self, where: str) -> str:
+        return where + "".join(reversed(self._path))
+
+    def _value(self, value: Any, depth: int) -> None:
+        kind = type(value)
+        if kind is str:
+            self._unicode(value)
+        elif kind is int:
+            self.out.append(_INTS[value] if 0 <= value < 1024 else int_token(value))
+        elif kind is bytes:
+            self.out.append(self._string(value))
+        elif kind is list:
+            self._sequence(value, b"list", depth)
+        elif kind is dict:
+            self._dictionary(value, depth)
+        elif kind is tuple:
+            self._sequence(value, b"tuple", depth)
+        elif value is True:
+            self.out.append(self._true)
+        elif value is False:
+            self.out.append(self._false)
+        elif value is None:
+            self.out.append(self._none)
+        elif kind is float:
+            self.out.append(b"\x84" + _DOUBLE.pack(value))
+        elif kind is set:
+            self._sequence(value, b"set", depth)
+        elif kind is frozenset:
+            self._sequence(value, b"frozenset", depth)
+        else:
+            self._rare(value, kind)
+
+    def _unicode(self, value: str) -> None:
+        try:
+            data = value.encode()
+        except UnicodeEncodeError:
+            raise InsecureJelly("a text with lone surrogates can't be sent") from None
+        self.out.append(self._text + self._string(data))
+
+    def _string(self, data: bytes) -> bytes:
+        size = len(data)
+        if size > self._longest and size < self._short:
+            return bytes((size, _STRING)) + data
+        if size > self.limits.string_bytes:
+            raise LimitExceeded(
+                f"a string of {size} bytes can't be sent, limits.string_bytes is "
+                f"{self.limits.string_bytes}",
+                limit="string_bytes",
+                value=size,
+            )
+        return string_token(data, self.dialect)
+
+    def _opens(self, value: object, size: int, word: bytes, depth: int) -> bool:
+        """Write the header of a container; if it was written before, that it comes again."""
+        key = id(value)
+        slot = self._slots.get(key)
+        if slot is not None:
+            self._again(key, slot)
+            return False
+        if depth >= self.limits.depth_sent:
+            raise LimitExceeded(
+                f"nested deeper than limits.depth_sent, which is {self.limits.depth_sent}",
+                limit="depth_sent",
+                value=depth + 1,
+            )
+        if size >= self.limits.list_items:
+            raise LimitExceeded(
+                f"{size} elements can't be sent, for with the tag that is over "
+                f"limits.list_items, which is {self.limits.list_items}",
+                limit="list_items",
+                value=size + 1,
+            )
+        self._slots[key] = len(self.out)
+        self._kept.append(value)
+        self.out.append(list_header(size + 1) + self._words[word])
+        return True
+
+    def _again(self, key: int, slot: int) -> None:
+        if slot >= 0:
+            # Twisted gives the numbers in this order too.
+            self._numbered += 1
+            self.out[slot] = self._reference + int_token(self._numbered) + self.out[slot]
+            slot = -self._numbered
+            self._slots[key] = slot
+        self.out.append(self._dereference + int_token(-slot))
+
+    def _sequence(self, value: Any, word: bytes, depth: int) -> None:
+        if not self._opens(value, len(value), word, depth):
+            return
+        index = -1
+        depth += 1
+        try:
+            for index, member in enumerate(value):  # noqa: B007 - `except` looks at it
+                self._value(member, depth)
+        except Exception:
+            ordered = word == b"list" or word == b"tuple"  # noqa: PLR1714 - faster
+            self._path.append(f"[{index}]" if ordered else "{member}")
+            raise
+
+    def _dictionary(self, value: dict[Any, Any], depth: int) -> None:
+        if not self._opens(value, len(value), b"dictionary", depth):
+            return
+        out = self.out
+        index = 0
+        depth += 1
+        key: Any = None
+        behind = False
+        try:
+            for key, member in value.items():
+                out.append(b"\x02\x80")
+                behind = False
+                self._value(key, depth)
+                behind = True
+                self._value(member, depth)
+                index += 1
+        except Exception:
+            self._path.append(step_of(key, index) if behind else f"{{key {index}}}")
+            raise
+
+    def _rare(self, value: Any, kind: type) -> None:
+        write = getattr(kind, "write_jelly", None)
+        if write is not None and not isinstance(value, type):
+            write(value, self)
+        elif kind is Decimal:
+            self._decimal(value)
+        elif kind is datetime:
+            _naive(value, kind)
+            day = f"{value.year} {value.month} {value.day}"
+            self._date(b"datetime", f"{day} {_clock(value)}")
+        elif kind is date:
+            self._date(b"date", f"{value.year} {value.month} {value.day}")
+        elif kind is time:
+            _naive(value, kind)
+            self._date(b"time", _clock(value))
+        elif kind is timedelta:
+            self._date(b"timedelta", f"{value.days} {value.seconds} {value.microseconds}")
+        elif isinstance(value, type):
+            raise InsecureJelly(f"the class {full_name(value)} can't be sent")
+        else:
+            raise InsecureJelly(f"a {full_name(kind)} can't be sent")
+
+    def _decimal(self, value: Decimal) -> None:
+        sign, digits, exponent = value.as_tuple()
+        if not isinstance(exponent, int):
+            raise InsecureJelly("a decimal.Decimal that is not finite can't be sent")
+        number = int(Decimal((sign, digits, 0)))
+        self.out.append(
+            list_header(3) + self._words[b"decimal"] + int_token(number) + int_token(exponent)
+        )
+
+    def _date(self, word: bytes, text: str) -> None:
+        self.out.append(list_header(2) + self._words[word] + self._string(text.encode()))
+
+
+def _naive(value: datetime | time, kind: type) -> None:
+    if value.tzinfo is not None:
+        raise InsecureJelly(f"a {full_name(kind)} with a time zone can't be sent")
+
+
+def _clock(value: datetime | time) -> str:
+    return f"{value.hour} {value.minute} {value.second} {value.microsecond}"
+
+
+def _count_items(data: bytes) -> int:
+    """Count the items of the lists in a message, as the framer of the other side does."""
+    items = 0
+    pos = 0
+    end = len(data)
+    while pos < end:
+        n = 0
+        shift = 0
+        while data[pos] < _LIST:
+            n |= data[pos] << shift
+            shift += 7
+            pos += 1
+        kind = data[pos]
+        pos += 1
+        if kind == _LIST:
+            items += n
+        elif kind == _STRING:
+            pos += n
+        elif kind == _FLOAT:
+            pos += 8
+    return items

@@ -1,0 +1,95 @@
+"""What a broker reports to its face, in the order in which it happened."""
+
+from typing import Any, Final
+
+from .errors import PBError
+
+__all__ = [
+    "CallCompleted",
+    "CallFailed",
+    "CallReceived",
+    "Closed",
+    "Event",
+    "PeerFault",
+    "Ready",
+]
+
+
+class Ready:
+    """The dialect is agreed: calls may be made. `dialect` is its name."""
+
+    __slots__ = ("dialect",)
+
+    def __init__(self, dialect: str) -> None:
+        self.dialect: Final = dialect
+
+
+class CallReceived:
+    """The other side calls `target`'s method `name`. It may start now.
+
+    Hand it back to `Broker.answer` or `Broker.fail`, exactly once.
+    """
+
+    __slots__ = ("args", "kwargs", "name", "request", "size", "target", "wants_answer")
+
+    def __init__(
+        self,
+        target: Any,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        request: bytes,
+        wants_answer: bool,
+        size: int,
+    ) -> None:
+        self.target = target
+        self.name = name
+        self.args = args
+        self.kwargs = kwargs
+        self.request = request
+        self.wants_answer = wants_answer
+        self.size = size
+
+
+class CallCompleted:
+    """A call of ours was answered with `value`. `waiter` is what was given to `Broker.call`."""
+
+    __slots__ = ("value", "waiter")
+
+    def __init__(self, waiter: Any, value: Any) -> None:
+        self.waiter = waiter
+        self.value = value
+
+
+class CallFailed:
+    """A call of ours failed with `error`. `waiter` is what was given to `Broker.call`."""
+
+    __slots__ = ("error", "waiter")
+
+    def __init__(self, waiter: Any, error: PBError) -> None:
+        self.waiter = waiter
+        self.error = error
+
+
+class PeerFault:
+    """The other side made a mistake that costs it nothing but a line in the log."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text: Final = text
+
+
+class Closed:
+    """The connection is over. `error` says why, None where this side asked for it.
+
+    Whatever `data_to_send` still gives is to be sent before the transport is closed.
+    """
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error: Final = error
+
+
+Event = Ready | CallReceived | CallCompleted | CallFailed | PeerFault | Closed

@@ -1,0 +1,101 @@
+"""Errors as they travel: the state of a failure, and the error that is made of one.
+
+The wire document says what is in it, in section 13.
+"""
+
+from .errors import InsecureJelly, PBError, RemoteError, wire_names
+from .registry import Registry
+
+__all__ = ["FAILURE_TAG", "failure_state", "read_failure"]
+
+FAILURE_TAG = b"twisted.spread.pb.CopyableFailure"
+
+_NO_TRACEBACK = "Traceback unavailable\n"
+# Every exception is one of these, whatever the peer left out.
+_ANY_ERROR = "builtins.BaseException"
+
+
+def failure_state(
+    error: BaseException, *, traceback: str | None = None, string_limit: int
+) -> dict[str, object]:
+    """Give what travels of `error`: the ten keys that Twisted sends, in its order.
+
+    No text in it is longer than `string_limit` bytes. A `traceback` is sent only if it is given.
+    """
+    names = wire_names(error)
+    remote_type = error.remote_type if isinstance(error, PBError) else None
+    return {
+        "count": 0,
+        "type": _fit(remote_type or names[0], string_limit).encode(),
+        "value": _fit(_text_of(error), string_limit),
+        "captureVars": False,
+        "tb": None,
+        "unsafeTracebacks": traceback is not None,
+        "parents": [_fit(name, string_limit) for name in names],
+        "frames": [],
+        "stack": [],
+        "traceback": _fit(_NO_TRACEBACK if traceback is None else traceback, string_limit),
+    }
+
+
+def _text_of(error: BaseException) -> str:
+    """Give the text of an error, whatever its class does when asked."""
+    try:
+        return str(error)
+    except Exception as problem:
+        return f"<no text: str() of the error raised {type(problem).__name__}>"
+
+
+def _fit(text: str, limit: int) -> str:
+    """Give `text` as a plain str that can be sent: cut, and without lone surrogates."""
+    return str.encode(text, "utf-8", "replace")[:limit].decode("utf-8", "ignore")
+
+
+def read_failure(state: object, registry: Registry) -> PBError:
+    """Make an error of a received failure's state, of which any part may be missing.
+
+    Its class is the first among its names that the registry knows, else RemoteError. `__init__` is
+    not run. Raises InsecureJelly if the state is not a dictionary.
+    """
+    if type(state) is not dict:
+        raise InsecureJelly("the state of a failure has to be a dictionary", remote=True)
+    text = _text(_field(state, "value")) or ""
+    kind = _text(_field(state, "type"))
+    found = _field(state, "parents")
+    listed = found if isinstance(found, (list, tuple)) else ()
+    parents = tuple(name for name in map(_text, listed) if name is not None)
+    names = parents if kind is None else (kind, *parents)
+    error = _make(names, text, registry)
+    # Not by assignment: a class may have made itself read-only.
+    vars(error).update(
+        remote_type=names[0] if names else _ANY_ERROR,
+        remote_parents=parents,
+        remote_traceback=_text(_field(state, "traceback")),
+    )
+    return error
+
+
+def _field(state: dict[object, object], name: str) -> object:
+    """Give an entry; Python 2 had byte strings for keys."""
+    return state.get(name, state.get(name.encode()))
+
+
+def _text(value: object) -> str | None:
+    """Give a received text, which may have come as bytes; None if it is no text."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else None
+
+
+def _make(names: tuple[str, ...], text: str, registry: Registry) -> PBError:
+    """Make the error itself."""
+    cls = next(filter(None, map(registry.error_for, names)), RemoteError)
+    try:
+        error: object = cls.__new__(cls, text)
+    except Exception:
+        return RemoteError(text)
+    if not isinstance(error, PBError):
+        return RemoteError(text)
+    if isinstance(error, InsecureJelly):
+        error.where, error.remote = "", True
+    return error

@@ -1,0 +1,180 @@
+"""The messages of the wire, and the order of their fields, which is known in this file alone.
+
+(Wire document, section 7.)
+"""
+
+from typing import Any, Final
+
+from .banana import LIST, Dialect, int_token, list_header, string_token
+from .errors import RemoteProtocolError
+from .jelly import Decoder, Encoder
+
+__all__ = ["Message", "Writer", "read"]
+
+VERSION: Final = 6
+
+MESSAGE: Final = 1
+CACHEMESSAGE: Final = 2
+ANSWER: Final = 3
+ERROR: Final = 4
+DECREF: Final = 5
+DECACHE: Final = 6
+UNCACHE: Final = 7
+VERSION_MESSAGE: Final = 8
+DID_NOT_UNDERSTAND: Final = 9
+UNKNOWN: Final = 10
+
+# Each command: its number, and how many elements its list has, the command included.
+_COMMANDS: Final[dict[bytes, tuple[int, int]]] = {
+    b"message": (MESSAGE, 7),
+    b"cachemessage": (CACHEMESSAGE, 7),
+    b"answer": (ANSWER, 3),
+    b"error": (ERROR, 3),
+    b"decref": (DECREF, 2),
+    b"decache": (DECACHE, 2),
+    b"uncache": (UNCACHE, 2),
+    b"version": (VERSION_MESSAGE, 2),
+    b"didNotUnderstand": (DID_NOT_UNDERSTAND, 2),
+}
+
+
+class Message:
+    """One message that came in.
+
+    `command` is one of the numbers above. `request` is the raw item for a call, which is returned
+    as it came, and the decoded one for an answer. `subject` is an object id, a cache id, a command
+    or a version. The arguments of a call, keywords behind them, or the result, or the error, are
+    not decoded yet: `decoder` stands in front of them, at `start`.
+    """
+
+    __slots__ = ("command", "decoder", "name", "request", "start", "subject", "wants_answer")
+
+    def __init__(self, command: int, decoder: Decoder) -> None:
+        self.command = command
+        self.decoder = decoder
+        self.request: Any = None
+        self.subject: Any = None
+        self.name = ""
+        self.wants_answer = True
+        self.start = 0
+
+
+def _text(item: Any, what: str) -> str:
+    if not isinstance(item, bytes):
+        raise RemoteProtocolError(f"{what} is not a byte string")
+    try:
+        return item.decode()
+    except UnicodeDecodeError:
+        raise RemoteProtocolError(f"{what} is not UTF-8") from None
+
+
+def read(data: bytes, decoder: Decoder) -> Message:
+    """Read what surrounds the values of one message, whose bytes are `data`.
+
+    Raises RemoteProtocolError for anything that is not a message: after that the connection can't
+    be trusted any more.
+    """
+    pos = 0
+    while data[pos] < LIST:
+        pos += 1
+    if data[pos] != LIST:
+        raise RemoteProtocolError("a message must be a list")
+    length = decoder.list_length()
+    if length == 0:
+        raise RemoteProtocolError("a message must not be empty")
+    word = decoder.item()
+    known = _COMMANDS.get(word) if isinstance(word, bytes) else None
+    if known is None:
+        _text(word, "the command of a message")
+        message = Message(UNKNOWN, decoder)
+        message.subject = word
+        return message
+    command, fields = known
+    if length != fields:
+        raise RemoteProtocolError(
+            f"a {word.decode()!r} message has {fields - 1} fields, and {length - 1} came"
+        )
+    message = Message(command, decoder)
+    if command <= CACHEMESSAGE:
+        message.request = decoder.raw()
+        message.subject = decoder.item()
+        message.name = _text(decoder.item(), "the name of a method")
+        message.wants_answer = bool(decoder.item())
+    elif command <= ERROR:
+        message.request = decoder.item()
+    else:
+        message.subject = decoder.item()
+    message.start = decoder.pos
+    if command == VERSION_MESSAGE and message.subject != VERSION:
+        raise RemoteProtocolError(f"the other side does not speak version {VERSION} of PB")
+    return message
+
+
+class Writer:
+    """Writes messages in one dialect."""
+
+    __slots__ = ("_answer", "_call", "_decref", "_encoder", "_error", "_no_keywords", "dialect")
+
+    def __init__(self, dialect: Dialect, encoder: Encoder) -> None:
+        self.dialect = dialect
+        self._encoder = encoder
+        self._call = list_header(7) + string_token(b"message", dialect)
+        self._answer = list_header(3) + string_token(b"answer", dialect)
+        self._error = list_header(3) + string_token(b"error", dialect)
+        self._decref = list_header(2) + string_token(b"decref", dialect)
+        self._no_keywords = list_header(1) + string_token(b"dictionary", dialect)
+
+    def _id(self, luid: int | bytes) -> bytes:
+        return int_token(luid) if isinstance(luid, int) else string_token(luid, self.dialect)
+
+    def version(self) -> bytes:
+        """Write the version message, the first one in each direction."""
+        return list_header(2) + string_token(b"version", self.dialect) + int_token(VERSION)
+
+    def call(
+        self,
+        request: int,
+        luid: int | bytes,
+        name: str,
+        wants_answer: bool,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> bytes:
+        """Write a call. Raises InsecureJelly and LimitExceeded, as `Encoder.unit` does."""
+        encoder = self._encoder
+        encoder.raw(
+            self._call
+            + int_token(request)
+            + self._id(luid)
+            + string_token(name.encode(), self.dialect)
+            + (b"\x01\x81" if wants_answer else b"\x00\x81")
+        )
+        encoder.unit(args, "arguments")
+        if kwargs:
+            encoder.unit(kwargs, "keywords")
+        else:
+            encoder.raw(self._no_keywords)
+        return encoder.take()
+
+    def answer(self, request: bytes, value: Any) -> bytes:
+        """Write the answer to a call. Raises as `call` does."""
+        encoder = self._encoder
+        encoder.raw(self._answer + request)
+        encoder.unit(value, "result")
+        return encoder.take()
+
+    def error(self, request: bytes, tag: bytes, state: dict[str, Any]) -> bytes:
+        """Write the error that answers a call: `[tag, state]` (section 13)."""
+        encoder = self._encoder
+        encoder.raw(self._error + request + list_header(2) + string_token(tag, self.dialect))
+        encoder.unit(state, "error")
+        return encoder.take()
+
+    def decref(self, luid: int | bytes) -> bytes:
+        """Write that one occurrence of a reference is gone."""
+        return self._decref + self._id(luid)
+
+    def did_not_understand(self, command: bytes) -> bytes:
+        """Write the reply to an unknown command."""
+        word = string_token(b"didNotUnderstand", self.dialect)
+        return list_header(2) + word + string_token(command, self.dialect)

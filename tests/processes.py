@@ -1,0 +1,111 @@
+"""Python programs as processes: started, read by line, stopped. Nothing here waits for ever."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tools.modules import ROOT
+
+PATIENCE = 60.0
+
+
+def environment() -> dict[str, str]:
+    """The environment without what would change how Python runs."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-W", "error", *arguments]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a program said, and how it ended."""
+
+    out: str
+    err: str
+    status: int
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of its output, with every repr as `<...>`."""
+        return re.sub(r"<[^<>\n]*>", "<...>", self.out).splitlines()
+
+
+def run(*arguments: str, cwd: Path = ROOT) -> Ended:
+    """Run a program to its end."""
+    done = subprocess.run(
+        command(*arguments),
+        cwd=cwd,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return Ended(done.stdout, done.stderr, done.returncode)
+
+
+class Program:
+    """A program that runs. `stop` ends it; leaving `running` makes sure of that."""
+
+    def __init__(self, process: "subprocess.Popen[str]", err: IO[str]) -> None:
+        self._process = process
+        self._err = err
+
+    def line(self) -> str:
+        """Wait for the next line of its output, and give it without its end."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line.endswith("\n"), f"the program ended: {self._said()}"
+        return line[:-1]
+
+    def stop(self, number: int = signal.SIGTERM) -> Ended:
+        """Tell it to stop, and give what it said since the last `line`."""
+        self._process.send_signal(number)
+        return self.end()
+
+    def end(self) -> Ended:
+        """Wait until it ends by itself."""
+        assert self._process.stdout is not None
+        out = self._process.stdout.read()
+        return Ended(out, self._said(), self._process.wait())
+
+    def _said(self) -> str:
+        self._process.wait()
+        self._err.seek(0)
+        return self._err.read()
+
+
+@contextmanager
+def running(*arguments: str, cwd: Path = ROOT) -> Iterator[Program]:
+    """Start a program, and kill it in the end if it still runs."""
+    with (
+        tempfile.TemporaryFile("w+") as err,
+        subprocess.Popen(
+            command(*arguments),
+            cwd=cwd,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=err,
+            text=True,
+        ) as process,
+    ):
+        watchdog = threading.Timer(PATIENCE, process.kill)
+        watchdog.start()
+        try:
+            yield Program(process, err)
+        finally:
+            watchdog.cancel()
+            process.kill()

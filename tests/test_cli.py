@@ -1,0 +1,476 @@
+"""The command line: in this process for what it says, as a process for what it is."""
+
+import asyncio
+import importlib.util
+import io
+import os
+import queue
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+pytest.importorskip("click")
+pytest.importorskip("rich")
+
+from click.testing import CliRunner, Result
+
+import pellucid
+from pellucid import cli
+from tests.processes import PATIENCE, run, running
+from tools.modules import COMPILED, is_compiled
+
+
+class Known(pellucid.Error):
+    pass
+
+
+class Everything(pellucid.Root):
+    """A method for each thing that the command line has to show."""
+
+    def remote_echo(self, *args: Any, **kwargs: Any) -> Any:
+        return args, kwargs
+
+    def remote_give(self, what: Any) -> Any:
+        return what
+
+    def remote_me(self) -> "Everything":
+        return self
+
+    def remote_known(self) -> None:
+        raise Known("as expected")
+
+    def remote_mute(self) -> None:
+        raise Known
+
+    def remote_hostile(self) -> None:
+        raise Known("\x1b[2J\x07\nand more " + "x" * 100_000)
+
+    def remote_bomb(self) -> Any:
+        value: Any = [0]
+        for _ in range(60):
+            value = [value, value]
+        return value
+
+    def remote_wide_bomb(self) -> Any:
+        value: Any = {"key": 0}
+        for _ in range(10):
+            value = [value] * 100
+        return value
+
+    def remote_cycle(self) -> Any:
+        value: list[Any] = [1]
+        value.append({"again": value})
+        return value
+
+    async def remote_hang(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().call_soon(hung_up.pop())
+        await asyncio.Event().wait()
+
+
+hung_up: list[Callable[[], object]] = []
+
+
+@contextmanager
+def serving(**options: Any) -> Iterator[str]:
+    """A server on a thread of its own."""
+    urls: queue.Queue[tuple[str, Callable[[], object]]] = queue.Queue()
+
+    async def serve() -> None:
+        async with pellucid.serve(Everything(), "pb://127.0.0.1:0", **options) as server:
+            loop = asyncio.get_running_loop()
+            hung_up.append(server.close)
+            urls.put((server.url, lambda: loop.call_soon_threadsafe(server.close)))
+            await server.serve_forever()
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(asyncio.run, serve())
+        url, stop = urls.get(timeout=PATIENCE)
+        try:
+            yield url
+        finally:
+            stop()
+            done.result(PATIENCE)
+            hung_up.clear()
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with serving() as url:
+        yield url
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.main, arguments)
+
+
+def shown(*arguments: str) -> str:
+    """What a command prints that works."""
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def refused(*arguments: str, status: int = 1) -> str:
+    """What a command says that does not work."""
+    result = invoke(*arguments)
+    assert result.exit_code == status, result.output
+    # An exit, and no exception that nobody thought of.
+    assert isinstance(result.exception, SystemExit)
+    return result.output
+
+
+# version
+
+
+def test_version() -> None:
+    compiled = all(map(is_compiled, COMPILED))
+    build = "compiled" if compiled else "pure Python"
+    assert shown("version") == f"pellucid {pellucid.__version__}, {build}\n"
+
+
+def module(name: str, file: str | None) -> ModuleType:
+    made = ModuleType(name)
+    made.__file__ = file
+    return made
+
+
+@pytest.mark.parametrize(
+    ("files", "text"),
+    [
+        ({"a": "a.py", "b": "b.py"}, "pure Python"),
+        ({"a": "a.so", "b": "b.cpython-311-x86_64-linux-gnu.so"}, "compiled"),
+        ({"a": "a.py", "b": "b.so", "c": None}, "partly compiled (b, c)"),
+    ],
+)
+def test_version_tells_the_builds_apart(files: dict[str, str | None], text: str) -> None:
+    assert cli._build(module(f"pellucid.{name}", file) for name, file in files.items()) == text
+
+
+# call: arguments
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ([], "((), {})"),
+        (["1", "-1", "2.5", "None", "True"], "((1, -1, 2.5, None, True), {})"),
+        (["word", "two words", "'1'", ""], "(('word', 'two words', '1', ''), {})"),
+        (["[1, 'a']", "{'k': (1,)}", "b'x'", "{1}"], "(([1, 'a'], {'k': (1,)}, b'x', {1}), {})"),
+        (["1", "key=2", "other=word", "3"], "((1, 3), {'key': 2, 'other': 'word'})"),
+        (["a=", "b=c=d"], "((), {'a': '', 'b': 'c=d'})"),
+        (["'a=b'", "1=2", "=", "a.b=c"], "(('a=b', '1=2', '=', 'a.b=c'), {})"),
+        (["self=1", "name=2", "url=3"], "((), {'self': 1, 'name': 2, 'url': 3})"),
+        (["--help", "-x"], "(('--help', '-x'), {})"),
+        (["[1", "grüße"], "(('[1', 'grüße'), {})"),
+    ],
+)
+def test_arguments(url: str, words: list[str], text: str) -> None:
+    if "self=1" in words:
+        # The method of this test takes `self` by position as well.
+        text = "multiple values for argument 'self'"
+        assert text in refused("call", url, "echo", *words)
+    else:
+        assert shown("call", url, "echo", *words) == text + "\n"
+
+
+def test_a_keyword_given_twice(url: str) -> None:
+    assert "a is given twice" in refused("call", url, "echo", "a=1", "a=2", status=2)
+
+
+# call: results
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("text", "'text'"),
+        ([], "[]"),
+        ((), "()"),
+        ((1,), "(1,)"),
+        ({}, "{}"),
+        (set(), "set()"),
+        (frozenset(), "frozenset()"),
+        ({3, 1, 2}, "{1, 2, 3}"),
+        (frozenset({1, 2}), "frozenset({1, 2})"),
+        ({(1, 2): [3]}, "{(1, 2): [3]}"),
+        (Decimal("1.10"), "Decimal('1.10')"),
+        ("\x1b[2J", r"'\x1b[2J'"),
+        ("[bold]:smile:", "'[bold]:smile:'"),
+    ],
+)
+def test_results(value: Any, text: str) -> None:
+    assert repr(cli._Viewer().view(value)) == text
+
+
+def test_a_result_is_printed_as_it_is(url: str) -> None:
+    assert shown("call", url, "give", "'[bold]:smile:'") == "'[bold]:smile:'\n"
+    assert shown("call", url, "give", "None") == "None\n"
+    assert shown("call", url, "give", "'" + "x" * 500 + "'") == f"'{'x' * 500}'\n"
+
+
+def test_a_long_result_has_many_lines(url: str) -> None:
+    text = shown("call", url, "give", repr({"numbers": list(range(100)), "one": 1}))
+    assert text.startswith("{\n    'numbers': [\n        0,\n        1,\n")
+    assert text.endswith("        99\n    ],\n    'one': 1\n}\n")
+
+
+def test_a_reference_is_shown_as_its_repr(url: str) -> None:
+    assert re.fullmatch(
+        r"<RemoteReference \d+ at pb://127\.0\.0\.1:\d+>\n", shown("call", url, "me")
+    )
+
+
+@pytest.mark.parametrize("name", ["bomb", "wide_bomb", "cycle"])
+def test_a_result_that_stands_for_a_huge_one(url: str, name: str) -> None:
+    text = shown("call", url, name)
+    assert "..." in text
+    assert len(text) < 5 * cli._ROOM
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x" * 500_000,
+        b"\xff" * 500_000,
+        "\U000e0001" * 100_000,
+        ["x" * 15_000] * 40,
+        {str(number): number for number in range(100_000)},
+        set(range(100_000)),
+        [[[["x" * 10_000]]]] * 10,
+    ],
+)
+def test_a_large_result_is_cut(value: Any) -> None:
+    text = repr(cli._Viewer().view(value))
+    assert "..." in text
+    assert len(text) < 2 * cli._ROOM
+
+
+def test_an_object_of_any_kind_is_cut() -> None:
+    class Long:
+        def __repr__(self) -> str:
+            return "x" * 100_000
+
+    assert repr(cli._Viewer().view(Long())) == "x" * (cli._ROOM - 2) + "..."
+
+
+def test_a_terminal_that_cannot_show_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    cli._print("'grüße'")
+    out.seek(0)
+    assert out.read() == "'gr\\xfc\\xdfe'\n"
+
+
+# call: errors
+
+
+def test_a_known_error(url: str) -> None:
+    expected = f"Error: Known: as expected\n(raised by the other side as {__name__}.Known)\n"
+    assert refused("call", url, "known") == expected
+    assert refused("call", url, "mute").startswith("Error: Known\n")
+
+
+def test_a_method_that_is_not_there(url: str) -> None:
+    text = refused("call", url, "nothing")
+    assert text.startswith("Error: NoSuchMethod: No such method: remote_nothing\n")
+
+
+def test_an_error_does_nothing_to_the_terminal(url: str) -> None:
+    text = refused("call", url, "hostile")
+    assert text.startswith("Error: Known: \\x1b[2J\\x07\nand more xxx")
+    assert text.endswith("xxx...\n")
+    assert len(text) < 2 * cli._ROOM
+
+
+def test_a_traceback_is_shown_where_there_is_one(url: str) -> None:
+    assert "raceback" not in refused("call", url, "known")
+    with serving(tracebacks=True) as talkative:
+        text = refused("call", talkative, "known")
+    assert "Traceback (most recent call last)" in text
+    assert 'raise Known("as expected")' in text
+
+
+def test_a_connection_that_goes() -> None:
+    with serving() as url:
+        assert refused("call", url, "hang").startswith("Error: ConnectionLost: ")
+
+
+def test_a_value_that_may_not_travel(url: str) -> None:
+    assert "InsecureJelly: arguments[0]" in refused("call", url, "give", "1j")
+
+
+def test_nobody_is_there(tmp_path: Path) -> None:
+    assert refused("call", f"pb+unix://{tmp_path}/none", "x").startswith("Error: FileNotFoundError")
+
+
+@pytest.mark.parametrize("command", ["call", "serve"])
+def test_a_url_that_is_none(command: str, shop: Path) -> None:
+    arguments = ["http://x", "name"] if command == "call" else ["shop:Shop", "--listen", "http://x"]
+    assert "http://x" in refused(command, *arguments)
+
+
+# serve
+
+SHOP = """
+import pellucid
+
+
+class Shop(pellucid.Root):
+    price = 3
+
+    def remote_price(self, thing, count=1):
+        return f"{count} {thing}: {self.price * count}"
+
+
+class Corner:
+    shop = Shop()
+    shop.price = 5
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory with a module `shop` in it, as the current one."""
+    (tmp_path / "shop.py").write_text(SHOP)
+    (tmp_path / "broken.py").write_text("import nowhere.at_all")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    for name in ("shop", "broken"):
+        sys.modules.pop(name, None)
+
+
+class Lines(io.StringIO):
+    """Takes what is printed, and gives it to another thread line by line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: queue.Queue[str] = queue.Queue()
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self.lines.put(line)
+        return len(text)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal ends a server there")
+@pytest.mark.parametrize(
+    ("target", "number", "price"),
+    [("shop:Shop", signal.SIGTERM, 3), ("shop:Corner.shop", signal.SIGINT, 5)],
+)
+def test_serving_until_a_signal(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, target: str, number: int, price: int
+) -> None:
+    out = Lines()
+    monkeypatch.setattr(sys, "stdout", out)
+    answers: list[str] = []
+
+    async def ask() -> None:
+        url = await asyncio.to_thread(out.lines.get, timeout=PATIENCE)
+        async with pellucid.connect(url) as connection:
+            answers.append(await connection.root.call("price", "apple", count=2))
+
+    def caller() -> None:
+        try:
+            asyncio.run(ask())
+        finally:
+            os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=caller)
+    thread.start()
+    cli.main(["serve", target, "--listen", "pb://127.0.0.1:0"], standalone_mode=False)
+    thread.join(PATIENCE)
+    assert answers == [f"2 apple: {2 * price}"]
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        ("nowhere:Shop", "nowhere:Shop: No module named 'nowhere'"),
+        ("broken:Shop", "broken:Shop: No module named 'nowhere'"),
+        ("shop:Nothing", "has no attribute 'Nothing'"),
+        ("shop:Corner", "Corner can't be served"),
+        ("shop:Shop.price", "int can't be served"),
+    ],
+)
+@pytest.mark.usefixtures("shop")
+def test_what_cannot_be_served(target: str, text: str) -> None:
+    assert text in refused("serve", target)
+
+
+@pytest.mark.parametrize("target", ["shop", "shop:", ":Shop"])
+def test_a_target_that_is_none(target: str) -> None:
+    assert "is not of the form module:Name" in refused("serve", target, status=2)
+
+
+@pytest.mark.usefixtures("shop")
+def test_an_address_that_is_taken(url: str) -> None:
+    assert refused("serve", "shop:Shop", "--listen", url).startswith("Error: OSError: ")
+
+
+# As processes.
+
+WORKS = ["-m", "pellucid"]
+
+
+def test_all_together_as_processes(shop: Path) -> None:
+    serve = [*WORKS, "serve", "shop:Shop", "--listen", "pb://127.0.0.1:0"]
+    with running(*serve, cwd=shop) as server:
+        url = server.line()
+        good = run(*WORKS, "call", url, "price", "apple", "count=3")
+        bad = run(*WORKS, "call", url, "prize")
+        ended = server.stop()
+    assert (good.out, good.err, good.status) == ("'3 apple: 9'\n", "", 0)
+    assert (bad.out, bad.status) == ("", 1)
+    assert bad.err.startswith("Error: NoSuchMethod: No such method: remote_prize\n")
+    assert (ended.out, ended.err, ended.status) == ("", "", 0)
+
+
+def test_every_url_is_printed(shop: Path) -> None:
+    serve = [*WORKS, "serve", "shop:Shop", "--listen", "pb://localhost:0"]
+    with running(*serve, cwd=shop) as server:
+        first = server.line()
+        ended = server.stop()
+    urls = [first, *ended.out.splitlines()]
+    assert len({url.rpartition(":")[2] for url in urls}) == 1
+    assert all(url.startswith("pb://") for url in urls)
+
+
+def test_the_version_as_a_process() -> None:
+    assert run(*WORKS, "version").out == shown("version")
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_without_its_libraries_it_says_what_is_missing(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; import pellucid.cli"
+    text = (
+        f"pellucid: the command line needs {missing}, which is not installed.\n"
+        "Install it with: pip install 'pellucid[cli]'"
+    )
+    ended = run("-c", code)
+    assert (ended.out, ended.err, ended.status) == ("", text + "\n", 1)
+    # The same in this process, where coverage looks.
+    for name in [name for name in sys.modules if name.partition(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    spec = importlib.util.spec_from_file_location("pellucid.cli", cli.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    with pytest.raises(SystemExit, match=re.escape(text)):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
