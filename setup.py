@@ -13,7 +13,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # Each is src/pellucid/<name>.py, with the C types of its classes in <name>.pxd beside it.
-COMPILED = ("banana", "jelly", "messages", "broker")
+COMPILED = ("banana", "hashing", "holes", "encoder", "decoder", "jelly", "messages", "broker")
 
 DIRECTIVES = {
     "language_level": 3,

@@ -26,7 +26,7 @@ from .events import CallCompleted, CallFailed, CallReceived, Closed, Event, Peer
 from .failures import FAILURE_TAG, failure_state, read_failure
 from .jelly import Decoder, Encoder, carried
 from .limits import Ledger, Limits
-from .references import Exports, Imports, RemoteReference
+from .references import Exports, Imports, Keyhole, RemoteReference
 from .registry import Registry
 
 __all__ = ["Broker"]
@@ -40,44 +40,15 @@ def _nothing() -> None:
     pass
 
 
-class _Keyhole:
-    """What encoder and decoder see of the connection: the two tables, by five verbs each way."""
+class _Refused:
+    """A call that was refused, whose answer waits for room to be sent."""
 
-    __slots__ = ("_broker", "_exports", "_imports")
+    __slots__ = ("error", "request", "size")
 
-    def __init__(self, broker: "Broker", exports: Exports, imports: Imports) -> None:
-        self._broker = broker
-        self._exports = exports
-        self._imports = imports
-
-    def export(self, obj: Any) -> int:
-        return self._exports.export(obj)
-
-    def home(self, reference: RemoteReference) -> int | bytes:
-        if reference.broker is not self._broker:
-            raise InsecureJelly("a reference can be sent only over the connection it came from")
-        return reference.luid
-
-    def remote(self, luid: int | bytes) -> RemoteReference:
-        return self._imports.receive(luid)
-
-    def local(self, luid: int | bytes) -> Any:
-        return self._exports.resolve_home(luid)
-
-    def cache(self, obj: Any) -> tuple[int, bool]:
-        raise InsecureJelly("caches can't be sent")
-
-    def home_cache(self, obj: Any) -> int:
-        raise InsecureJelly("caches can't be sent")
-
-    def cached(self, luid: int | bytes) -> Any:
-        raise InsecureJelly("an unknown cache")
-
-    def lcache(self, luid: int | bytes) -> Any:
-        raise InsecureJelly("an unknown cache")
-
-    def undo(self) -> None:
-        self._exports.undo()
+    def __init__(self, request: bytes, error: PBError, size: int) -> None:
+        self.request = request
+        self.error = error
+        self.size = size
 
 
 class Broker:
@@ -144,13 +115,13 @@ class Broker:
         self.exports = Exports(self.ledger)
         self.imports = Imports(self.ledger, self._make_reference, wake)
         self._reference_type = reference_type
-        self._keyhole = _Keyhole(self, self.exports, self.imports)
+        self._keyhole = Keyhole(self, self.exports, self.imports)
         self._use(NONE)
         self._out: list[bytes] = []
         self._left = 0
         self._pending: dict[int, Any] = {}
         self._last_request = 0
-        self._waiting: deque[CallReceived] = deque()
+        self._waiting: deque[CallReceived | _Refused] = deque()
         self._reports: deque[Event] = deque()
         self._eof: BaseException | None = None
         self.root: RemoteReference | None = None
@@ -182,7 +153,8 @@ class Broker:
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes that arrived, cut up in any way."""
-        self._framer.feed(data)
+        if not self.closed:
+            self._framer.feed(data)
 
     def receive_eof(self, reason: BaseException | None = None) -> None:
         """Nothing more will arrive: the connection is over when all that came has started."""
@@ -220,6 +192,9 @@ class Broker:
                 call = self._waiting.popleft()
                 self.ledger.release("calls_waiting")
                 self.ledger.release("waiting_bytes", call.size)
+                if isinstance(call, _Refused):
+                    self._error(call.request, call.error, None)
+                    continue
                 self.ledger.add("calls_running")
                 return call
             if not self.wants_data:
@@ -277,12 +252,10 @@ class Broker:
                 return PeerFault("the peer released a reference that it does not hold")
             return None
         if command == messages.CACHEMESSAGE:
-            self._refuse(data, message.start, 2)
-            if message.wants_answer:
-                self._error(message.request, Error("Invalid Cache ID"), None)
-            return PeerFault("the peer called a cache that is not held here")
+            return self._refuse_call(message, data, Error("Invalid Cache ID"))
         if command == messages.UNKNOWN:
-            self._write(self._writer.did_not_understand(message.subject))
+            if self.ledger.has_room("out_bytes"):
+                self._write(self._writer.did_not_understand(message.subject))
             return PeerFault("the peer sent an unknown command")
         if command == messages.DID_NOT_UNDERSTAND:
             return PeerFault("the peer did not understand a command")
@@ -297,13 +270,9 @@ class Broker:
             target = self.exports.lookup(_key(message.subject))
             if target is None:
                 raise Error("Invalid Object ID")
-            args, kwargs = _arguments(message.decoder)
+            args, kwargs = messages.arguments(message.decoder)
         except (Error, InsecureJelly, LimitExceeded) as error:
-            self._refuse(data, message.start, 2)
-            if message.wants_answer:
-                self._error(message.request, error, None)
-                return None
-            return PeerFault(f"a call that wants no answer was refused: {error}")
+            return self._refuse_call(message, data, error)
         self.imports.commit()
         call = CallReceived(
             target, message.name, args, kwargs, message.request, message.wants_answer, len(data)
@@ -311,9 +280,25 @@ class Broker:
         if start_calls and not self._waiting and self._may_start():
             self.ledger.add("calls_running")
             return call
+        self._wait(call)
+        return None
+
+    def _wait(self, call: CallReceived | _Refused) -> None:
         self.ledger.add("calls_waiting")
         self.ledger.add("waiting_bytes", call.size)
         self._waiting.append(call)
+
+    def _refuse_call(
+        self, message: messages.Message, data: bytes, error: PBError
+    ) -> PeerFault | None:
+        self._refuse(data, message.start, 2)
+        if not message.wants_answer:
+            return PeerFault(f"a call that wants no answer was refused: {error}")
+        if self.ledger.has_room("out_bytes"):
+            self._error(message.request, error, None)
+        else:
+            # A peer that takes no answers must not make us pile them up.
+            self._wait(_Refused(message.request, error.with_traceback(None), len(data)))
         return None
 
     def _answer_arrived(self, message: messages.Message, data: bytes) -> Event | None:
@@ -403,7 +388,7 @@ class Broker:
             data = self._writer.call(
                 request, reference.luid, name, waiter is not None, args, kwargs or {}
             )
-        except (InsecureJelly, LimitExceeded):
+        except BaseException:
             self._encoder.reset()
             self.exports.undo()
             if waiter is not None:
@@ -444,8 +429,21 @@ class Broker:
             self._error(call.request, error, traceback if self.tracebacks else None)
 
     def _error(self, request: bytes, error: BaseException, traceback: str | None) -> None:
-        state = failure_state(error, traceback=traceback, string_limit=self.limits.string_bytes)
-        self._write(self._writer.error(request, FAILURE_TAG, state))
+        try:
+            self._write(self._failure(request, error, traceback))
+        except LimitExceeded as over:
+            self._encoder.reset()
+            try:
+                self._write(self._failure(request, over, None))
+            except LimitExceeded:
+                # The number of the call alone is too large. Nobody may wait for ever.
+                self._encoder.reset()
+                self._end(over)
+
+    def _failure(self, request: bytes, error: BaseException, traceback: str | None) -> bytes:
+        limit = self.limits.string_bytes
+        state = failure_state(error, traceback=traceback, string_limit=limit)
+        return self._writer.error(request, FAILURE_TAG, state)
 
     # The end (section 16).
 
@@ -495,30 +493,3 @@ def _with_failures(registry: Registry) -> Registry:
     if registry.reader_for(FAILURE_TAG) is None:
         registry.add_reader(FAILURE_TAG, lambda state: read_failure(state, registry))
     return registry
-
-
-def _arguments(decoder: Decoder) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Decode the arguments of a call, and refuse what are no arguments."""
-    args = decoder.value("arguments")
-    if type(args) is not tuple:
-        if type(args) is not list:
-            raise InsecureJelly("not a tuple", where="arguments", remote=True)
-        args = tuple(args)
-    kwargs = decoder.value("keywords")
-    if type(kwargs) is not dict:
-        raise InsecureJelly("not a dictionary", where="keywords", remote=True)
-    if kwargs:
-        kwargs = {_keyword(name): value for name, value in kwargs.items()}
-    return args, kwargs
-
-
-def _keyword(name: Any) -> str:
-    """Give the name of a keyword: text, or bytes from a peer on Python 2 (section 7)."""
-    if type(name) is bytes:
-        try:
-            return name.decode()
-        except UnicodeDecodeError:
-            raise InsecureJelly("a name is not UTF-8", where="keywords", remote=True) from None
-    if type(name) is not str:
-        raise InsecureJelly("a name is not text", where="keywords", remote=True)
-    return name

@@ -24,7 +24,8 @@ try:
     from rich.pretty import pretty_repr
 except ModuleNotFoundError as missing:
     raise SystemExit(
-        f"pellucid: the command line needs {missing.name}, which is not installed.\n"
+        f"pellucid: the command line needs {str(missing.name).partition('.')[0]}, "
+        "which is not installed.\n"
         "Install it with: pip install 'pellucid[cli]'"
     ) from None
 

@@ -6,10 +6,10 @@
 from typing import Any, Final
 
 from .banana import LIST, Dialect, int_token, list_header, string_token
-from .errors import RemoteProtocolError
+from .errors import InsecureJelly, RemoteProtocolError
 from .jelly import Decoder, Encoder
 
-__all__ = ["Message", "Writer", "read"]
+__all__ = ["Message", "Writer", "arguments", "read"]
 
 VERSION: Final = 6
 
@@ -110,6 +110,36 @@ def read(data: bytes, decoder: Decoder) -> Message:
     return message
 
 
+def arguments(decoder: Decoder) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Decode the arguments of a call, keywords behind them.
+
+    Raises InsecureJelly and LimitExceeded, as `Decoder.value` does, and for what are no arguments.
+    """
+    args = decoder.value("arguments")
+    if type(args) is not tuple:
+        if type(args) is not list:
+            raise InsecureJelly("not a tuple", where="arguments", remote=True)
+        args = tuple(args)
+    kwargs = decoder.value("keywords")
+    if type(kwargs) is not dict:
+        raise InsecureJelly("not a dictionary", where="keywords", remote=True)
+    if kwargs:
+        kwargs = {_keyword(name): value for name, value in kwargs.items()}
+    return args, kwargs
+
+
+def _keyword(name: Any) -> str:
+    """Give the name of a keyword: text, or bytes from a peer on Python 2."""
+    if type(name) is bytes:
+        try:
+            return name.decode()
+        except UnicodeDecodeError:
+            raise InsecureJelly("a name is not UTF-8", where="keywords", remote=True) from None
+    if type(name) is not str:
+        raise InsecureJelly("a name is not text", where="keywords", remote=True)
+    return name
+
+
 class Writer:
     """Writes messages in one dialect."""
 
@@ -142,11 +172,15 @@ class Writer:
     ) -> bytes:
         """Write a call. Raises InsecureJelly and LimitExceeded, as `Encoder.unit` does."""
         encoder = self._encoder
+        try:
+            word = string_token(name.encode(), self.dialect)
+        except UnicodeEncodeError:
+            raise InsecureJelly("a method name with lone surrogates can't be sent") from None
         encoder.raw(
             self._call
             + int_token(request)
             + self._id(luid)
-            + string_token(name.encode(), self.dialect)
+            + word
             + (b"\x01\x81" if wants_answer else b"\x00\x81")
         )
         encoder.unit(args, "arguments")

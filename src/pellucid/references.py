@@ -12,7 +12,7 @@ from weakref import ref
 from .errors import InsecureJelly
 from .limits import Ledger
 
-__all__ = ["Exports", "Imports", "RemoteReference"]
+__all__ = ["Exports", "Imports", "Keyhole", "RemoteReference"]
 
 
 class _Home(Protocol):
@@ -205,6 +205,8 @@ class Imports:
         held = self._held.get(luid)
         reference = None if held is None else held()
         if held is None or reference is None:
+            if self._dead:
+                self._bury()
             self._ledger.charge("references_held", remote=True)
             reference = self._make_reference(luid)
             held = _Held(reference, self._died)
@@ -240,15 +242,19 @@ class Imports:
             self._awake = True
             self._wake()
 
-    def take_releases(self, most: int) -> list[int | bytes]:
-        """Give the ids to release now, one for each `decref` that is due, at most `most`."""
-        self._awake = False
+    def _bury(self) -> None:
+        """Note what the references that died owe."""
         while self._dead:
             held = self._dead.popleft()
             self._ledger.release("references_held")
             if self._held.get(held.luid) is held:
                 del self._held[held.luid]
             self._owed.append((held.luid, held.count))
+
+    def take_releases(self, most: int) -> list[int | bytes]:
+        """Give the ids to release now, one for each `decref` that is due, at most `most`."""
+        self._awake = False
+        self._bury()
         taken: list[int | bytes] = []
         while self._owed and len(taken) < most:
             luid, count = self._owed.popleft()
@@ -271,3 +277,52 @@ class Imports:
         self._held.clear()
         self._owed.clear()
         self._received = []
+
+
+class Keyhole:
+    """What encoder and decoder see of a connection: the two tables, by five verbs each way."""
+
+    __slots__ = ("_broker", "_exports", "_imports")
+
+    def __init__(self, broker: Any, exports: Exports, imports: Imports) -> None:
+        self._broker = broker
+        self._exports = exports
+        self._imports = imports
+
+    def export(self, obj: Any) -> int:
+        """Give the id of an own object, and count that it is sent once more."""
+        return self._exports.export(obj)
+
+    def home(self, reference: RemoteReference) -> int | bytes:
+        """Give the id by which the other side knows its own object."""
+        if reference.broker is not self._broker:
+            raise InsecureJelly("a reference can be sent only over the connection it came from")
+        return reference.luid
+
+    def remote(self, luid: int | bytes) -> RemoteReference:
+        """Give the reference to an object of the other side, and count that it came once more."""
+        return self._imports.receive(luid)
+
+    def local(self, luid: int | bytes) -> Any:
+        """Give the own object with this id."""
+        return self._exports.resolve_home(luid)
+
+    def cache(self, obj: Any) -> tuple[int, bool]:
+        """Refuse."""
+        raise InsecureJelly("caches can't be sent")
+
+    def home_cache(self, obj: Any) -> int:
+        """Refuse."""
+        raise InsecureJelly("caches can't be sent")
+
+    def cached(self, luid: int | bytes) -> Any:
+        """Refuse."""
+        raise InsecureJelly("an unknown cache")
+
+    def lcache(self, luid: int | bytes) -> Any:
+        """Refuse."""
+        raise InsecureJelly("an unknown cache")
+
+    def undo(self) -> None:
+        """Take back what was exported for a message that is not sent."""
+        self._exports.undo()

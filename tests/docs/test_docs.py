@@ -33,9 +33,10 @@ def examples_in(page: str, text: str) -> list[Example]:
         (found["kind"].strip(), found["body"], text[: found.start()].count("\n") + 1)
         for found in _FENCE.finditer(text)
     ]
+    pairs = zip_longest(blocks, blocks[1:], fillvalue=("", "", 0))
     return [
         Example(page, line, body, next_body if next_kind == "text" else "")
-        for (kind, body, line), (next_kind, next_body, _) in zip_longest(blocks, blocks[1:], fillvalue=("", "", 0))
+        for (kind, body, line), (next_kind, next_body, _) in pairs
         if kind == "python"
     ]
 
@@ -58,7 +59,7 @@ def test_the_example_prints_what_the_page_says(example: Example, tmp_path: Path)
     assert ended.status == 0
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/sans-io.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/guarantees.md", "docs/sans-io.md", "docs/tutorial.md"])
 def test_there_are_examples(name: str) -> None:
     assert [example for example in EXAMPLES if example.page == name]
 
