@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
@@ -73,13 +73,10 @@ class Everything(pellucid.Root):
         return value
 
     async def remote_hang(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        asyncio.get_running_loop().call_soon(hung_up.pop())
+        asyncio.get_running_loop().call_soon(self.close)
         await asyncio.Event().wait()
 
-
-hung_up: list[Callable[[], object]] = []
+    close: Callable[[], object]
 
 
 @contextmanager
@@ -88,9 +85,10 @@ def serving(**options: Any) -> Iterator[str]:
     urls: queue.Queue[tuple[str, Callable[[], object]]] = queue.Queue()
 
     async def serve() -> None:
-        async with pellucid.serve(Everything(), "pb://127.0.0.1:0", **options) as server:
+        root = Everything()
+        async with pellucid.serve(root, "pb://127.0.0.1:0", **options) as server:
             loop = asyncio.get_running_loop()
-            hung_up.append(server.close)
+            root.close = server.close
             urls.put((server.url, lambda: loop.call_soon_threadsafe(server.close)))
             await server.serve_forever()
 
@@ -100,9 +98,10 @@ def serving(**options: Any) -> Iterator[str]:
         try:
             yield url
         finally:
-            stop()
+            # A test may have closed it, and its loop with it.
+            with suppress(RuntimeError):
+                stop()
             done.result(PATIENCE)
-            hung_up.clear()
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,7 @@ class Broker:
         self._out: list[bytes] = []
         self._left = 0
         self._pending: dict[int, Any] = {}
-        self._last_request = 0
+        self._last_request: int = 0
         self._waiting: deque[CallReceived | _Refused] = deque()
         self._reports: deque[Event] = deque()
         self._eof: BaseException | None = None

@@ -95,9 +95,7 @@ def _load(target: str) -> Any:
     if not module_name or not path:
         raise click.BadParameter(f"{target!r} is not of the form module:Name")
     # As `python -m` does, so that a module of the current directory is found.
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    sys.path.insert(0, os.getcwd())
     try:
         module: Any = importlib.import_module(module_name)
         found = functools.reduce(getattr, path.split("."), module)

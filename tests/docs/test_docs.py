@@ -59,7 +59,9 @@ def test_the_example_prints_what_the_page_says(example: Example, tmp_path: Path)
     assert ended.status == 0
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/guarantees.md", "docs/sans-io.md", "docs/tutorial.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/guarantees.md", "docs/sans-io.md", "docs/tutorial.md"]
+)
 def test_there_are_examples(name: str) -> None:
     assert [example for example in EXAMPLES if example.page == name]
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
-from inspect import iscoroutine
+from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 from typing import Any
 
 from ..broker import Broker
@@ -29,7 +29,15 @@ class Calls:
     `answered()` is called whenever there is an answer to send, and `finished()` when a task ended.
     """
 
-    __slots__ = ("_answered", "_broker", "_eager", "_finished", "_loop", "in_method", "running")
+    __slots__ = (
+        "_answered",
+        "_broker",
+        "_eager",
+        "_finished",
+        "_loop",
+        "_starting",
+        "running",
+    )
 
     def __init__(
         self,
@@ -45,21 +53,19 @@ class Calls:
         self._finished = finished
         self._eager = eager
         self.running: dict[asyncio.Task[None], str] = {}
-        self.in_method = False
+        # The first lines of a task run, which is not in `running` yet.
+        self._starting = False
 
     def start(self, call: CallReceived) -> bool:
         """Start a call. False if its first line will run in the next iteration of the loop only.
 
         Then no other call may start before that iteration.
         """
-        self.in_method = True
         try:
             result = call.target.find_method(call.name)(*call.args, **call.kwargs)
         except BaseException as error:
             self._fail(call, error)
             return True
-        finally:
-            self.in_method = False
         if hasattr(type(result), "__await__"):
             return self._start_task(call, result)
         self._answer(call, result)
@@ -68,7 +74,11 @@ class Calls:
     def _start_task(self, call: CallReceived, result: Awaitable[Any]) -> bool:
         task: asyncio.Task[None]
         if self._eager:
-            task = _eager_task(self._serve(call, result), self._loop)
+            self._starting = True
+            try:
+                task = _eager_task(self._serve(call, result), self._loop)
+            finally:
+                self._starting = False
             if task.done():
                 return True
         else:
@@ -77,9 +87,10 @@ class Calls:
 
         def done(task: asyncio.Task[None]) -> None:
             del self.running[task]
-            if iscoroutine(result):
-                # One that was cancelled before its first line was never awaited.
+            if iscoroutine(result) and getcoroutinestate(result) == CORO_CREATED:
+                # Cancelled before its first line.
                 result.close()
+                self._fail(call, asyncio.CancelledError())
             self._finished()
 
         task.add_done_callback(done)
@@ -117,17 +128,13 @@ class Calls:
         for task in list(self.running):
             task.cancel("the connection of this call has ended")
 
-    def is_inside(self) -> bool:
-        """Tell whether the code that asks is one of the methods that run."""
-        return self.in_method or self.current() is not None
-
     def current(self) -> asyncio.Task[None] | None:
-        """Give the task that is running, if it is one of ours."""
+        """Give the task that is running, if it runs one of these calls."""
         try:
             task = asyncio.current_task()
         except RuntimeError:
             return None
-        return task if task in self.running else None
+        return task if self._starting or task in self.running else None
 
 
 def _eager_task(coroutine: Any, loop: asyncio.AbstractEventLoop) -> "asyncio.Task[None]":

@@ -1,4 +1,4 @@
-"""One connection on an asyncio loop, and the references that came over it."""
+"""One connection on an asyncio loop."""
 
 import asyncio
 import logging
@@ -9,12 +9,10 @@ from types import TracebackType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from .. import references
 from ..broker import Broker
 from ..errors import (
     ConnectionLost,
     DeadReferenceError,
-    LimitExceeded,
     LocalProtocolError,
     PBError,
     RemoteProtocolError,
@@ -23,15 +21,16 @@ from ..events import CallCompleted, CallFailed, CallReceived, Closed, Event, Pee
 from ..limits import Limits
 from ..registry import Registry
 from .calls import EAGER_TASKS, Calls
+from .outgoing import Outgoing
+from .reference import RemoteReference
+from .timers import Timers, finish
 
-__all__ = ["Connection", "RemoteReference"]
+__all__ = ["Connection"]
 
 log = logging.getLogger("pellucid")
 
 # A read takes no more than this; one buffer serves all connections of a loop.
 _BUFFER_BYTES = 256 * 1024
-# So many messages leave together, so that the other side can begin before we are done.
-_MESSAGES_PER_WRITE = 64
 
 _buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
 _open: WeakSet["Connection"] = WeakSet()
@@ -51,46 +50,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-class RemoteReference(references.RemoteReference):
-    """A handle on an object of the other side: call its methods.
-
-    The same object received twice is the same reference while one is alive. A reference sent back
-    over its connection arrives as the object itself; over any other it is refused.
-    """
-
-    __slots__ = ("connection",)
-
-    def __init__(self, broker: Broker, luid: int | bytes, connection: "Connection") -> None:
-        super().__init__(broker, luid)
-        self.connection = connection
-
-    def call(self, name: str, /, *args: Any, **kwargs: Any) -> "asyncio.Future[Any]":
-        """Call a method, and give the future of its result.
-
-        The call has started already: calls leave in the order in which they are made. Cancelling
-        the future abandons the call; the method runs on. Awaiting it raises the error that the
-        method raised, as a class that is known here or as RemoteError; InsecureJelly or
-        LimitExceeded for what can't be sent; DeadReferenceError if the connection had ended, and
-        ConnectionLost if it ends before the answer.
-        """
-        return self.connection._call(self, name, args, kwargs)
-
-    def notify(self, name: str, /, *args: Any, **kwargs: Any) -> None:
-        """Call a method and want no answer, neither result nor error.
-
-        Raises InsecureJelly, LimitExceeded and DeadReferenceError at once.
-        """
-        self.connection._notify(self, name, args, kwargs)
-
-    @property
-    def closed(self) -> bool:
-        """Tell whether the connection of this reference has ended."""
-        return self.connection.closed
-
-    def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]} at {self.connection.peer}>"
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -126,23 +85,25 @@ class Connection(asyncio.BufferedProtocol):
             tracebacks=tracebacks,
         )
         self._limits = self._broker.limits
-        self._calls = Calls(self._loop, self._broker, self._flush, self._call_finished, eager)
+        self._timers = Timers(self._loop)
+        self._out = Outgoing(self._loop, self._broker, self._timers, self.abort)
+        self._calls = Calls(self._loop, self._broker, self._out.flush, self._call_finished, eager)
         self._transport: asyncio.Transport | None = None
         self._starts_left = self._limits.calls_per_turn
+        self._few_starts = (self._limits.calls_per_turn - 1) // 2
+        # A task was made for a call: no other may start before its first line has run.
+        self._held = False
         self._resume: asyncio.Handle | None = None
-        self._in_turn = False
-        self._corked = False
         self._reading = True
+        self._eof = False
+        # The stages of the end: `close` was called, the transport is gone, the broker is through
+        # as well, the last method has ended.
         self._closing = False
         self._lost = False
+        self._over = False
         self._done = False
         self._error: BaseException | None = None
-        self._written = 0
-        self._unsent = 0
-        self._drain_waiters: set[asyncio.Future[None]] = set()
-        self._write_paused = False
         self._ready: asyncio.Future[None] | None = None
-        self._timers: dict[str, asyncio.TimerHandle] = {}
         self._finished: asyncio.Event | None = None
         self._on_done: Callable[[Connection], None] | None = None
         self._on_close: list[Callable[[BaseException | None], object]] = []
@@ -161,7 +122,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def closed(self) -> bool:
         """Tell whether the connection has ended or is being closed."""
-        return self._closing or self._broker.closed
+        return self._closing or self._lost or self._broker.closed
 
     def close(self) -> None:
         """Close the connection: what is ready to be sent still goes out, calls that wait fail.
@@ -169,7 +130,8 @@ class Connection(asyncio.BufferedProtocol):
         Called by a method that the other side called, its answer still goes out. At the latest
         after `limits.close_time` the connection is cut.
         """
-        if self.closed:
+        self._check_thread()
+        if self._closing or self._broker.closed:
             return
         self._closing = True
         task = self._calls.current()
@@ -177,7 +139,7 @@ class Connection(asyncio.BufferedProtocol):
             self._loop.call_soon(self._finish)
         else:
             task.add_done_callback(self._finish)
-            self._after("close", self._limits.close_time, self._finish)
+            self._timers.start("close", self._limits.close_time, self._finish)
 
     async def wait_closed(self) -> None:
         """Wait until the connection is closed and no method that it called runs any more.
@@ -189,7 +151,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def check_outside(self) -> None:
         """Raise LocalProtocolError inside a method that this connection called."""
-        if self._calls.is_inside():
+        if self._calls.current() is not None:
             raise LocalProtocolError("a method can't wait for the end of its own connection")
 
     async def finished(self) -> None:
@@ -204,15 +166,8 @@ class Connection(asyncio.BufferedProtocol):
 
         Raises ConnectionLost if the connection ends meanwhile.
         """
-        await asyncio.sleep(0)
-        while self._write_paused and not self._broker.closed:
-            waiter = self._loop.create_future()
-            self._drain_waiters.add(waiter)
-            try:
-                await waiter
-            finally:
-                self._drain_waiters.discard(waiter)
-        if self._broker.closed:
+        await self._out.drain()
+        if self._lost or self._broker.closed:
             raise ConnectionLost("the connection was closed") from self._error
 
     def on_close(self, callback: Callable[[BaseException | None], object]) -> None:
@@ -220,7 +175,7 @@ class Connection(asyncio.BufferedProtocol):
 
         The reason is None if this side closed it.
         """
-        if self._lost:
+        if self._over:
             self._loop.call_soon(callback, self._error)
         else:
             self._on_close.append(callback)
@@ -287,72 +242,19 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         if self._closing:
             raise DeadReferenceError("the connection of this reference is being closed")
-        if self._unsent:
-            self._count_unsent()
+        if self._out.unsent:
+            self._out.count()
         self._broker.call(waiter, reference, name, args, kwargs)
-        self._flush()
-
-    # What leaves. The first message of a turn leaves at once, the others together at its end.
-
-    def _flush(self) -> None:
-        if not self._corked:
-            self._corked = True
-            self._write()
-            if not self._in_turn:
-                self._loop.call_soon(self._uncork)
-        elif self._broker.messages_to_send >= _MESSAGES_PER_WRITE:
-            self._write()
-
-    def _uncork(self) -> None:
-        self._corked = False
-        if self._broker.messages_to_send or self._broker.imports.owes:
-            self._write()
-            if self._broker.imports.owes and not self._write_paused and not self.closed:
-                self._loop.call_soon(self._uncork)
-
-    def _write(self) -> None:
-        data = self._broker.data_to_send()
-        if not data or self._transport is None or self._transport.is_closing():
-            return
-        self._transport.write(data)
-        self._written += len(data)
-        self._count_unsent()
-        if self._unsent and "stall" not in self._timers:
-            taken = self._written - self._unsent
-            self._after("stall", self._limits.stall_time, self._check_stall, taken)
-
-    def _count_unsent(self) -> None:
-        if self._transport is not None:
-            left = self._transport.get_write_buffer_size()
-            if left or self._unsent:
-                self._unsent = left
-                self._broker.data_left(left)
-
-    def _check_stall(self, taken_before: int) -> None:
-        self._count_unsent()
-        taken = self._written - self._unsent
-        if not self._unsent:
-            return
-        if taken == taken_before:
-            seconds = self._limits.stall_time
-            self.abort(
-                LimitExceeded(
-                    f"the peer took nothing for {seconds} s (limits.stall_time)",
-                    limit="stall_time",
-                    value=self._unsent,
-                    remote=True,
-                )
-            )
-        else:
-            self._after("stall", self._limits.stall_time, self._check_stall, taken)
+        self._out.flush()
 
     def _wake(self) -> None:
         # From a finalizer: any thread, any time.
         try:
-            if get_ident() != self._thread:
-                self._loop.call_soon_threadsafe(self._uncork)
-            elif not self._in_turn:
-                self._loop.call_soon(self._uncork)
+            if get_ident() == self._thread:
+                if not self._out.in_turn:
+                    self._loop.call_soon(self._out.uncork)
+            elif self._thread:
+                self._loop.call_soon_threadsafe(self._out.uncork)
         except RuntimeError:
             pass  # The loop is closed, and with it the connection.
 
@@ -365,41 +267,53 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take what the transport has read."""
         self._broker.received(nbytes)
-        if self._resume is None:
-            self._starts_left = self._limits.calls_per_turn
         self._turn()
-
-    def _go_on(self) -> None:
-        self._resume = None
-        self._starts_left = self._limits.calls_per_turn
-        self._turn()
-
-    def _go_on_soon(self) -> None:
-        if self._resume is None:
-            self._resume = self._loop.call_soon(self._go_on)
 
     def _turn(self) -> None:
-        self._in_turn = True
+        broker = self._broker
+        self._out.in_turn = True
         try:
-            broker = self._broker
             while True:
-                may_start = self._starts_left > 0 and self._resume is None and not self._closing
-                event = broker.next_event(may_start)
+                event = broker.next_event(
+                    self._starts_left > 0 and not self._held and not self._closing
+                )
                 if event is None:
                     break
                 if type(event) is CallReceived:
                     self._starts_left -= 1
                     if not self._calls.start(event):
-                        self._go_on_soon()
+                        self._hold()
                 else:
                     self._handle(event)
-            self._uncork()
         finally:
-            self._in_turn = False
-        if broker.has_waiting and not self._closing:
+            # Before the last write, so that a reference that dies meanwhile is not overlooked.
+            self._out.in_turn = False
+        self._out.uncork()
+        if self._starts_left <= self._few_starts or broker.has_waiting:
             self._go_on_soon()
         if broker.wants_data != self._reading:
             self._set_reading(broker.wants_data)
+
+    # Only `_go_on` makes room for more starts, once in an iteration of the loop. It is scheduled
+    # when half of the room is used, so that a few calls cost nothing.
+
+    def _go_on(self) -> None:
+        self._resume = None
+        self._held = False
+        self._starts_left = self._limits.calls_per_turn
+        self._turn()
+
+    def _go_on_soon(self) -> None:
+        if self._resume is None and not self._broker.closed:
+            self._resume = self._loop.call_soon(self._go_on)
+
+    def _hold(self) -> None:
+        self._held = True
+        if self._resume is not None:
+            # It would come before the first line of the task.
+            self._resume.cancel()
+            self._resume = None
+        self._go_on_soon()
 
     def _handle(self, event: Event) -> None:
         kind = type(event)
@@ -414,12 +328,12 @@ class Connection(asyncio.BufferedProtocol):
         elif isinstance(event, PeerFault):
             log.warning("%s: %s", self.peer, event.text)
         else:
-            self._cancel_timer("handshake")
+            self._timers.cancel("handshake")
             if self._ready is not None and not self._ready.done():
                 self._ready.set_result(None)
 
     def _set_reading(self, reading: bool) -> None:
-        if self._transport is None or self._transport.is_closing():
+        if self._eof or self._transport is None or self._transport.is_closing():
             return
         self._reading = reading
         if reading:
@@ -428,7 +342,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def _call_finished(self) -> None:
-        if self._lost:
+        if self._over:
             self._check_done()
         elif self._broker.has_waiting or not self._reading:
             self._go_on_soon()
@@ -441,8 +355,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = transport
         if not self.peer:
             self.peer = _name(transport.get_extra_info("peername"))
-        self._after("handshake", self._limits.handshake_time, self._handshake_over)
-        self._write()
+        self._timers.start("handshake", self._limits.handshake_time, self._handshake_over)
+        self._out.start(transport)
 
     async def wait_ready(self) -> None:
         """Wait until the dialect is agreed. Raises ConnectionLost if that does not come about."""
@@ -458,41 +372,47 @@ class Connection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """Nothing more will come. What has come is still started, and answered."""
-        self._broker.receive_eof()
-        self._after("close", self._limits.close_time, self.abort, EOFError("closed by the peer"))
-        self._turn()
+        self._no_more(EOFError("the other side closed the connection"))
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The transport is gone."""
+        """The transport is gone. What has come is still started."""
         self._lost = True
-        self._broker.close(exc or EOFError("the other side closed the connection"))
-        self._turn()
         self._transport = None
-        for name in ("close", "stall", "handshake"):
-            self._cancel_timer(name)
-        self.resume_writing()
+        self._out.stop()
+        if self._broker.closed:
+            self._is_over()
+        else:
+            self._no_more(exc or EOFError("the other side closed the connection"))
+
+    def _no_more(self, reason: BaseException) -> None:
+        self._eof = True
+        if self._closing:
+            self._broker.close()
+        else:
+            self._timers.start("close", self._limits.close_time, self.abort, reason)
+            self._broker.receive_eof(reason)
+        self._turn()
+
+    def _is_over(self) -> None:
+        self._over = True
+        self._timers.cancel_all()
         for callback in self._on_close:
             self._loop.call_soon(callback, self._error)
         self._on_close.clear()
         if self._calls.running:
-            self._after("methods", self._limits.close_time, self._give_up_methods)
+            self._timers.start("methods", self._limits.close_time, self._give_up_methods)
         self._check_done()
 
     def pause_writing(self) -> None:
         """The transport holds enough that has not left."""
-        self._write_paused = True
+        self._out.pause()
 
     def resume_writing(self) -> None:
         """The transport has room again."""
-        self._write_paused = False
-        self._count_unsent()
-        for waiter in self._drain_waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        if not self._lost:
-            self._uncork()
-            self._go_on_soon()
+        self._out.resume()
+        self._out.uncork()
+        self._go_on_soon()
 
     def abort(self, error: BaseException | None = None) -> None:
         """Cut the connection at once, because of `error`."""
@@ -507,16 +427,20 @@ class Connection(asyncio.BufferedProtocol):
 
     def _ended(self, error: BaseException | None) -> None:
         self._error = error
-        self._cancel_timer("handshake")
+        self._timers.cancel("handshake")
         if error is not None and not isinstance(error, (EOFError, OSError)):
             log.warning("%s: the connection was ended: %s", self.peer, error)
         if self._ready is not None and not self._ready.done():
             self._ready.set_exception(self._lost_while_opening())
         self._calls.cancel()
-        if self._transport is not None and not self._transport.is_closing():
-            self._uncork()
+        if self._transport is None:
+            # Lost before, or never made.
+            self._lost = True
+            self._is_over()
+        elif not self._transport.is_closing():
+            self._out.uncork()
             self._transport.close()
-            self._after("close", self._limits.close_time, self._transport.abort)
+            self._timers.start("close", self._limits.close_time, self._transport.abort)
 
     def _lost_while_opening(self) -> ConnectionLost:
         lost = ConnectionLost(f"no PB connection to {self.peer}: {self._error or 'closed'}")
@@ -532,38 +456,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._done or (self._calls.running and not given_up):
             return
         self._done = True
-        self._cancel_timer("methods")
+        self._timers.cancel_all()
         if self._finished is not None:
             self._finished.set()
         if self._on_done is not None:
             self._on_done(self)
-
-    def _after(self, name: str, seconds: float, act: Callable[..., object], *args: Any) -> None:
-        self._cancel_timer(name)
-        self._timers[name] = self._loop.call_later(seconds, self._timer, name, act, args)
-
-    def _timer(self, name: str, act: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self._timers.pop(name, None)
-        act(*args)
-
-    def _cancel_timer(self, name: str) -> None:
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            timer.cancel()
-
-
-async def finish(wait: Callable[[], Any]) -> None:
-    """Wait to the end, also when cancelled meanwhile; then the cancellation goes on."""
-    waiting = asyncio.ensure_future(wait())
-    cancelled: asyncio.CancelledError | None = None
-    while not waiting.done():
-        try:
-            await asyncio.wait([waiting])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    waiting.result()
 
 
 def _name(peername: Any) -> str:

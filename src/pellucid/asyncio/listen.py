@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
@@ -68,7 +68,7 @@ def _takes_cleanup(loop: asyncio.AbstractEventLoop) -> bool:
     return CLEANS_UP and isinstance(loop, asyncio.BaseEventLoop)
 
 
-def _tcp_sockets(hosts: list[tuple[int, str]], port: int) -> list[socket.socket]:
+def _tcp_sockets(hosts: Sequence[tuple[int, str]], port: int) -> list[socket.socket]:
     for last in range(_PORT_TRIES - 1, -1, -1):
         try:
             return _bind_all(hosts, port)
@@ -78,7 +78,7 @@ def _tcp_sockets(hosts: list[tuple[int, str]], port: int) -> list[socket.socket]
     raise AssertionError("not reached")
 
 
-def _bind_all(hosts: list[tuple[int, str]], port: int) -> list[socket.socket]:
+def _bind_all(hosts: Sequence[tuple[int, str]], port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     lacking: OSError | None = None
     try:

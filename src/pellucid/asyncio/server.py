@@ -8,8 +8,9 @@ from typing import Any
 from ..limits import Limits
 from ..registry import Registry
 from . import url as urls
-from .connection import Connection, finish
+from .connection import Connection
 from .listen import Listening, listen
+from .timers import finish
 
 __all__ = ["Server", "serve"]
 

@@ -1,0 +1,155 @@
+"""What leaves over one connection: when it is written, and whether the other side takes it."""
+
+import asyncio
+from collections.abc import Callable
+
+from ..broker import Broker
+from ..errors import LimitExceeded
+from .timers import Timers
+
+__all__ = ["Outgoing"]
+
+# So many messages leave together, so that the other side can begin before we are done.
+_MESSAGES_PER_WRITE = 64
+# A transport that holds more than this is full.
+_HIGH_WATER = 64 * 1024
+
+
+class Outgoing:
+    """The way from the broker to the transport.
+
+    The first message of a turn leaves at once, those that follow every 64 and at its end. While
+    `in_turn` is set the end is told by `uncork`, else it is the next iteration of the loop.
+    `stalled(error)` is called when the other side took nothing for `limits.stall_time`.
+    """
+
+    __slots__ = (
+        "_broker",
+        "_corked",
+        "_loop",
+        "_paused",
+        "_stall_time",
+        "_stalled",
+        "_timers",
+        "_transport",
+        "_unsent",
+        "_waiters",
+        "_written",
+        "in_turn",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        broker: Broker,
+        timers: Timers,
+        stalled: Callable[[LimitExceeded], None],
+    ) -> None:
+        self._loop = loop
+        self._broker = broker
+        self._timers = timers
+        self._stalled = stalled
+        self._stall_time = broker.limits.stall_time
+        self._transport: asyncio.WriteTransport | None = None
+        self._corked = False
+        self._paused = False
+        self._written = 0
+        self._unsent = 0
+        self._waiters: set[asyncio.Future[None]] = set()
+        self.in_turn = False
+
+    def start(self, transport: asyncio.WriteTransport) -> None:
+        """The transport is there."""
+        self._transport = transport
+        # Whoever is over the limit for bytes must hear when there is room again.
+        transport.set_write_buffer_limits(min(_HIGH_WATER, self._broker.limits.out_bytes - 1))
+        self._write()
+
+    def stop(self) -> None:
+        """The transport is gone: what is still to be sent goes nowhere."""
+        self._transport = None
+        self.resume()
+
+    def flush(self) -> None:
+        """There is one more message to send."""
+        if not self._corked:
+            self._corked = True
+            self._write()
+            if not self.in_turn:
+                self._loop.call_soon(self.uncork)
+        elif self._broker.messages_to_send >= _MESSAGES_PER_WRITE:
+            self._write()
+
+    def uncork(self) -> None:
+        """Send all that there is. What releasing references takes is spread over several turns."""
+        self._corked = False
+        broker = self._broker
+        if broker.messages_to_send or broker.imports.owes:
+            self._write()
+            if broker.imports.owes and not self._paused and not broker.closed:
+                self._loop.call_soon(self.uncork)
+
+    def _write(self) -> None:
+        data = self._broker.data_to_send()
+        if not data or self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(data)
+        self._written += len(data)
+        self.count()
+        if self._unsent and "stall" not in self._timers:
+            self._watch()
+
+    def count(self) -> None:
+        """Look at how much of what was written has not left."""
+        if self._transport is not None:
+            left = self._transport.get_write_buffer_size()
+            if left or self._unsent:
+                self._unsent = left
+                self._broker.data_left(left)
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes had not left when that was last looked at."""
+        return self._unsent
+
+    def _watch(self) -> None:
+        taken = self._written - self._unsent
+        self._timers.start("stall", self._stall_time, self._check_stall, taken)
+
+    def _check_stall(self, taken_before: int) -> None:
+        self.count()
+        if self._unsent and self._written - self._unsent == taken_before:
+            self._stalled(
+                LimitExceeded(
+                    f"the peer took nothing for {self._stall_time} s (limits.stall_time)",
+                    limit="stall_time",
+                    value=self._unsent,
+                    remote=True,
+                )
+            )
+        elif self._unsent:
+            self._watch()
+
+    def pause(self) -> None:
+        """The transport holds enough that has not left."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """The transport has room again."""
+        self._paused = False
+        self.count()
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def drain(self) -> None:
+        """Wait until the transport has room, or is gone."""
+        # What was just written may be refused by the socket in this iteration only.
+        await asyncio.sleep(0)
+        while self._paused:
+            waiter = self._loop.create_future()
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)

@@ -1,0 +1,54 @@
+"""The timers of one connection, and waiting that nobody interrupts."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+__all__ = ["Timers", "finish"]
+
+
+class Timers:
+    """Timers with names, of each name one at a time."""
+
+    __slots__ = ("_handles", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handles: dict[str, asyncio.TimerHandle] = {}
+
+    def start(self, name: str, seconds: float, act: Callable[..., object], *args: Any) -> None:
+        """Call `act(*args)` after a time, in place of what runs under this name."""
+        self.cancel(name)
+        self._handles[name] = self._loop.call_later(seconds, self._ring, name, act, args)
+
+    def _ring(self, name: str, act: Callable[..., object], args: tuple[Any, ...]) -> None:
+        del self._handles[name]
+        act(*args)
+
+    def cancel(self, name: str) -> None:
+        """Stop the timer of this name, if it runs."""
+        handle = self._handles.pop(name, None)
+        if handle is not None:
+            handle.cancel()
+
+    def cancel_all(self) -> None:
+        """Stop all of them."""
+        for name in list(self._handles):
+            self.cancel(name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._handles
+
+
+async def finish(wait: Callable[[], Awaitable[object]]) -> None:
+    """Wait to the end, also when cancelled meanwhile; then the cancellation goes on."""
+    waiting = asyncio.ensure_future(wait())
+    cancelled: asyncio.CancelledError | None = None
+    while not waiting.done():
+        try:
+            await asyncio.wait([waiting])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    waiting.result()
