@@ -16,15 +16,21 @@ from typing import IO
 from tools.modules import ROOT
 
 PATIENCE = 60.0
+# What changes the look of what is printed.
+TERMINAL = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
 
 def environment() -> dict[str, str]:
     """The environment without what would change how Python runs."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTHON") and name not in TERMINAL
+    }
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-W", "error", *arguments]
+def command(*arguments: str, strict: bool) -> list[str]:
+    return [sys.executable, *(["-W", "error"] if strict else []), *arguments]
 
 
 @dataclass(frozen=True)
@@ -41,10 +47,10 @@ class Ended:
         return re.sub(r"<[^<>\n]*>", "<...>", self.out).splitlines()
 
 
-def run(*arguments: str, cwd: Path = ROOT) -> Ended:
-    """Run a program to its end."""
+def run(*arguments: str, cwd: Path = ROOT, strict: bool = True) -> Ended:
+    """Run a program to its end. With `strict`, its warnings are errors."""
     done = subprocess.run(
-        command(*arguments),
+        command(*arguments, strict=strict),
         cwd=cwd,
         env=environment(),
         stdin=subprocess.DEVNULL,
@@ -88,12 +94,12 @@ class Program:
 
 
 @contextmanager
-def running(*arguments: str, cwd: Path = ROOT) -> Iterator[Program]:
+def running(*arguments: str, cwd: Path = ROOT, strict: bool = True) -> Iterator[Program]:
     """Start a program, and kill it in the end if it still runs."""
     with (
         tempfile.TemporaryFile("w+") as err,
         subprocess.Popen(
-            command(*arguments),
+            command(*arguments, strict=strict),
             cwd=cwd,
             env=environment(),
             stdin=subprocess.DEVNULL,

@@ -26,7 +26,7 @@ from click.testing import CliRunner, Result
 
 import pellucid
 from pellucid import cli
-from tests.processes import PATIENCE, run, running
+from tests.processes import PATIENCE, TERMINAL, run, running
 from tools.modules import COMPILED, is_compiled
 
 
@@ -111,7 +111,7 @@ def url() -> Iterator[str]:
 
 
 def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(cli.main, arguments)
+    return CliRunner(env=dict.fromkeys(TERMINAL)).invoke(cli.main, arguments)
 
 
 def shown(*arguments: str) -> str:
@@ -137,6 +137,10 @@ def test_version() -> None:
     compiled = all(map(is_compiled, COMPILED))
     build = "compiled" if compiled else "pure Python"
     assert shown("version") == f"pellucid {pellucid.__version__}, {build}\n"
+
+
+def test_version_looks_at_all_that_can_be_compiled() -> None:
+    assert {module.__name__ for module in cli._COMPILABLE} == {f"pellucid.{it}" for it in COMPILED}
 
 
 def module(name: str, file: str | None) -> ModuleType:
@@ -265,6 +269,8 @@ def test_an_object_of_any_kind_is_cut() -> None:
 
 
 def test_a_terminal_that_cannot_show_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in TERMINAL:
+        monkeypatch.delenv(name, raising=False)
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", out)
     cli._print("'grüße'")

@@ -122,7 +122,12 @@ def test_insecure_jelly(where: str, text: str) -> None:
         ),
         (
             DeadReferenceError("x"),
-            ("twisted.spread.pb.DeadReferenceError", "twisted.spread.pb.Error", *OBJECT),
+            (
+                "twisted.spread.pb.DeadReferenceError",
+                "twisted.spread.pb.ProtocolError",
+                "twisted.spread.pb.Error",
+                *OBJECT,
+            ),
         ),
         (
             LoginFailed("x"),

@@ -8,9 +8,12 @@ from twisted.spread import banana, jelly
 class Banana(banana.Banana):
     """One end of a connection whose dialect is agreed."""
 
+    _encode: Any
+    dataReceived: Any
+
     def __init__(self, dialect: str) -> None:
-        super().__init__()
-        self.setPrefixLimit(64)
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.setPrefixLimit(64)  # type: ignore[no-untyped-call]
         self.currentDialect = dialect.encode()
         self.items: list[Any] = []
 

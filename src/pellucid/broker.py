@@ -202,7 +202,7 @@ class Broker:
             try:
                 data = self._framer.next_message()
                 if data is None:
-                    if self._eof is None or self._waiting:
+                    if self._eof is None or self._waiting or not start_calls:
                         return None
                     self._end(self._eof)
                     continue

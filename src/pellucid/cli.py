@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
-from . import banana, broker, jelly, messages
+from . import banana, broker, decoder, encoder, hashing, holes, jelly, messages
 from ._version import __version__
 from .asyncio import connect, serve
 from .errors import PBError
@@ -36,7 +36,7 @@ __all__ = ["main"]
 _ROOM = 20_000
 _DEPTH = 20
 
-_COMPILABLE = (banana, jelly, messages, broker)
+_COMPILABLE = (banana, hashing, holes, encoder, decoder, jelly, messages, broker)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -22,16 +22,12 @@ __all__ = ["Decoder", "head"]
 _LIST: Final = 0x80
 _INT: Final = 0x81
 _STRING: Final = 0x82
-_NEG: Final = 0x83
 _FLOAT: Final = 0x84
 _LONGINT: Final = 0x85
 _VOCAB: Final = 0x87
 
 # Integers up to here are their own hash, so no two of them collide.
 _PLAIN: Final = 1 << 60
-
-# Stands where a prefix goes on.
-_DIGIT: Final = 0x7F
 
 _DOUBLE: Final = Struct(">d")
 # What stands behind the header of a text. The word is in no vocabulary.
@@ -57,8 +53,7 @@ def head(data: bytes, pos: int) -> tuple[int, int, int]:
 
 def _shown(word: bytes) -> str:
     """Give a received byte string for a message, cut."""
-    text = word[:60].decode("ascii", "backslashreplace")
-    return repr(text if len(word) <= 60 else text + "...")
+    return repr(word[:40])[1:] + ("..." if len(word) > 40 else "")
 
 
 class Decoder:
@@ -107,8 +102,6 @@ class Decoder:
         # How often a hole was put anywhere.
         self._seen = 0
         self._path: list[str] = []
-
-    # What is not jelly.
 
     def item(self) -> Sexp:
         """Read one item as an s-expression. Raises LimitExceeded if it is nested too deep."""
@@ -195,15 +188,27 @@ class Decoder:
         """Read a value inside of `depth` others. `number` is what will refer to it, if anything."""
         data = self._data
         pos = self.pos
-        n = data[pos]
-        kind = data[pos + 1] if n < _LIST else _DIGIT
-        if kind >= _LIST:
-            pos += 2
-        elif n == _FLOAT:
-            self.pos = pos + 9
-            return _DOUBLE.unpack_from(data, pos + 1)[0]
+        size = data[pos]
+        n: Any = size
+        pos += 1
+        if size < _LIST:
+            kind = data[pos]
+            shift = 7
+            while kind < _LIST and shift < 35:
+                size |= kind << shift
+                shift += 7
+                pos += 1
+                kind = data[pos]
+            pos += 1
+            n = size
+            if kind < _LIST:
+                kind, n, pos = head(data, self.pos)
+        elif size == _FLOAT:
+            self.pos = pos + 8
+            return _DOUBLE.unpack_from(data, pos)[0]
         else:
-            kind, n, pos = head(data, pos)
+            kind = size
+            n = 0
         if kind == _INT:
             self.pos = pos
             return n
@@ -215,15 +220,7 @@ class Decoder:
         if n == 2 and data.startswith(_UNICODE, pos):
             self.pos = pos + 9
             return self._text()
-        if n == 0:
-            raise InsecureJelly("an empty list has no type tag")
-        first = data[pos]
-        if first < _LIST and data[pos + 1] == _VOCAB:
-            self.pos = pos + 2
-            tag = self._words[first - 1]
-        else:
-            self.pos = pos
-            tag = self._string("a type tag")
+        tag = self._tag(n, pos)
         if tag == b"list":
             return self._list(n - 1, depth, number)
         if tag == b"dictionary":
@@ -237,6 +234,18 @@ class Decoder:
         if tag == b"frozenset":
             return self._set(n - 1, depth, number, True)
         return self._tagged(tag, n - 1, depth)
+
+    def _tag(self, n: int, pos: int) -> bytes:
+        """Read the tag of a list of `n` items, the first of which is at `pos`."""
+        if n == 0:
+            raise InsecureJelly("an empty list has no type tag")
+        data = self._data
+        first = data[pos]
+        if first < _LIST and data[pos + 1] == _VOCAB:
+            self.pos = pos + 2
+            return self._words[first - 1]
+        self.pos = pos
+        return self._string("a type tag")
 
     def _number(self, kind: int, n: Any, pos: int) -> Any:
         """Give an item that is neither a small integer, nor spelled out, nor a list."""

@@ -41,9 +41,11 @@ class Encoder:
     """
 
     __slots__ = (
+        "_depth",
         "_dereference",
         "_false",
         "_kept",
+        "_list_items",
         "_longest",
         "_none",
         "_numbered",
@@ -51,6 +53,7 @@ class Encoder:
         "_reference",
         "_short",
         "_slots",
+        "_string_bytes",
         "_text",
         "_true",
         "_words",
@@ -90,6 +93,9 @@ class Encoder:
         # No vocabulary word is longer, and no string below it is too long.
         self._longest = max(map(len, dialect.words), default=0)
         self._short = min(0x80, limits.string_bytes + 1)
+        self._string_bytes = limits.string_bytes
+        self._list_items = limits.list_items
+        self._depth = limits.depth_sent
 
     def _tagged(self, n: int, tag: bytes) -> bytes:
         return list_header(n) + string_token(tag, self.dialect)
@@ -211,10 +217,10 @@ class Encoder:
         size = len(data)
         if size > self._longest and size < self._short:
             return bytes((size, _STRING)) + data
-        if size > self.limits.string_bytes:
+        if size > self._string_bytes:
             raise LimitExceeded(
                 f"a string of {size} bytes can't be sent, limits.string_bytes is "
-                f"{self.limits.string_bytes}",
+                f"{self._string_bytes}",
                 limit="string_bytes",
                 value=size,
             )
@@ -227,16 +233,16 @@ class Encoder:
         if slot is not None:
             self._again(key, slot)
             return False
-        if depth >= self.limits.depth_sent:
+        if depth >= self._depth:
             raise LimitExceeded(
-                f"nested deeper than limits.depth_sent, which is {self.limits.depth_sent}",
+                f"nested deeper than limits.depth_sent, which is {self._depth}",
                 limit="depth_sent",
                 value=depth + 1,
             )
-        if size >= self.limits.list_items:
+        if size >= self._list_items:
             raise LimitExceeded(
                 f"{size} elements can't be sent, for with the tag that is over "
-                f"limits.list_items, which is {self.limits.list_items}",
+                f"limits.list_items, which is {self._list_items}",
                 limit="list_items",
                 value=size + 1,
             )
@@ -340,7 +346,9 @@ def _count_items(data: bytes) -> int:
         n = 0
         shift = 0
         while data[pos] < _LIST:
-            n |= data[pos] << shift
+            # A size has no more digits than that.
+            if shift < 28:
+                n |= data[pos] << shift
             shift += 7
             pos += 1
         kind = data[pos]

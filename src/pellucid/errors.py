@@ -151,7 +151,11 @@ _WIRE_NAMES: dict[type, tuple[str, ...]] = {
     InsecureJelly: ("twisted.spread.jelly.InsecureJelly",),
     ConnectionClosed: (),
     ConnectionLost: ("twisted.spread.pb.PBConnectionLost", "twisted.spread.pb.Error"),
-    DeadReferenceError: ("twisted.spread.pb.DeadReferenceError", "twisted.spread.pb.Error"),
+    DeadReferenceError: (
+        "twisted.spread.pb.DeadReferenceError",
+        "twisted.spread.pb.ProtocolError",
+        "twisted.spread.pb.Error",
+    ),
     LoginFailed: (
         "twisted.cred.error.UnauthorizedLogin",
         "twisted.cred.error.LoginFailed",

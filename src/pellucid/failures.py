@@ -65,12 +65,13 @@ def read_failure(state: object, registry: Registry) -> PBError:
     listed = found if isinstance(found, (list, tuple)) else ()
     parents = tuple(name for name in map(_text, listed) if name is not None)
     names = parents if kind is None else (kind, *parents)
+    traceback = _text(_field(state, "traceback"))
     error = _make(names, text, registry)
     # Not by assignment: a class may have made itself read-only.
     vars(error).update(
         remote_type=names[0] if names else _ANY_ERROR,
         remote_parents=parents,
-        remote_traceback=_text(_field(state, "traceback")),
+        remote_traceback=None if traceback == _NO_TRACEBACK else traceback,
     )
     return error
 

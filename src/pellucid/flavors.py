@@ -9,13 +9,17 @@ __all__ = ["Referenceable", "Root"]
 
 
 class _Exporter(Protocol):
-    def export(self, obj: Any) -> int: ...
+    def export(self, obj: Any) -> int:
+        """Give the id of an own object."""
 
 
 class _Encoder(Protocol):
     @property
-    def exporter(self) -> _Exporter: ...
-    def write_remote(self, luid: int) -> None: ...
+    def exporter(self) -> _Exporter:
+        """The table of exported objects."""
+
+    def write_remote(self, luid: int) -> None:
+        """Write a reference to an own object."""
 
 
 class Referenceable:

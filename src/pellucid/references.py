@@ -16,13 +16,17 @@ __all__ = ["Exports", "Imports", "Keyhole", "RemoteReference"]
 
 
 class _Home(Protocol):
-    def home(self, reference: Any) -> int | bytes: ...
+    def home(self, reference: Any) -> int | bytes:
+        """Give the id by which the other side knows its own object."""
 
 
 class _Encoder(Protocol):
     @property
-    def exporter(self) -> _Home: ...
-    def write_local(self, luid: int | bytes) -> None: ...
+    def exporter(self) -> _Home:
+        """Both tables."""
+
+    def write_local(self, luid: int | bytes) -> None:
+        """Write a reference to an object of the other side."""
 
 
 class RemoteReference:

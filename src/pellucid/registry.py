@@ -1,9 +1,10 @@
 """What may arrive and what it becomes: a value per connection, never process-wide."""
 
 from collections.abc import Callable
-from typing import TypeVar, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .errors import Error, PBError, class_from_wire
+from .errors import Error, PBError, class_from_wire, full_name
 
 __all__ = ["Reader", "Registry"]
 
@@ -25,26 +26,24 @@ class Registry:
         self._errors: dict[str, type[PBError]] = {}
         self._readers: dict[bytes, Reader] = {}
 
-    @overload
-    def error(self, cls: _E, name: str | None = None) -> _E: ...
+    if TYPE_CHECKING:
 
-    @overload
-    def error(self, cls: None = None, name: str | None = None) -> Callable[[_E], _E]: ...
+        @overload
+        def error(self, cls: _E, name: str | None = None) -> _E: ...
 
-    def error(self, cls: _E | None = None, name: str | None = None) -> _E | Callable[[_E], _E]:
+        @overload
+        def error(self, cls: None = None, name: str | None = None) -> Callable[[_E], _E]: ...
+
+    def error(self, cls: Any = None, name: str | None = None) -> Any:
         """Let a received error whose class is called `name` become a `cls`.
 
         Without `name` it is the full name of `cls`. Without `cls` this is a decorator.
         """
         if cls is None:
-
-            def decorate(cls: _E) -> _E:
-                return self.error(cls, name)
-
-            return decorate
+            return partial(self.error, name=name)
         if not issubclass(cls, Error):
             raise TypeError(f"{cls!r} is not a subclass of pellucid.Error")
-        self._errors[f"{cls.__module__}.{cls.__name__}" if name is None else name] = cls
+        self._errors[full_name(cls) if name is None else name] = cls
         return cls
 
     def error_for(self, name: str) -> type[PBError] | None:

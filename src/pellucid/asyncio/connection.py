@@ -289,7 +289,7 @@ class Connection(asyncio.BufferedProtocol):
             # Before the last write, so that a reference that dies meanwhile is not overlooked.
             self._out.in_turn = False
         self._out.uncork()
-        if self._starts_left <= self._few_starts or broker.has_waiting:
+        if (self._starts_left <= self._few_starts or broker.has_waiting) and not self._closing:
             self._go_on_soon()
         if broker.wants_data != self._reading:
             self._set_reading(broker.wants_data)

@@ -8,7 +8,6 @@ import socket
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ _BACKLOG = 1024
 _PORT_TRIES = 20
 # What binding says where the machine lacks a family or an address of it.
 _LACKING = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
-# From Python 3.13 a loop removes Unix sockets itself; we do, on all versions alike.
-CLEANS_UP = "cleanup_socket" in signature(asyncio.SelectorEventLoop.create_unix_server).parameters
+
+_Host = tuple[int, tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -45,46 +44,61 @@ class Listening:
 
 async def listen(accept: Callable[[], asyncio.BaseProtocol], address: Address) -> Listening:
     """Listen on an address. Raises OSError if it can't be had."""
-    loop = asyncio.get_running_loop()
     if address.path is not None:
-        sock, inode = _unix_socket(address)
-        options: dict[str, Any] = {"cleanup_socket": False} if _takes_cleanup(loop) else {}
-        server = await loop.create_unix_server(accept, sock=sock, backlog=_BACKLOG, **options)
-        return Listening((str(address),), (server,), address.path, inode)
+        sock, inode = _unix_socket(address.path, address.mode)
+        made = Listening((str(address),), (), address.path, inode)
+        return await _serve(accept, made, [sock])
+    loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
-    hosts = list(dict.fromkeys((family, str(where[0])) for family, _, _, _, where in found))
-    sockets = _tcp_sockets(hosts, address.port)
+    hosts = dict.fromkeys((int(family), where) for family, _, _, _, where in found)
+    sockets = _tcp_sockets(list(hosts), address.port)
     port = sockets[0].getsockname()[1]
-    servers = [await loop.create_server(accept, sock=sock, backlog=_BACKLOG) for sock in sockets]
     names = [address.host, *(str(sock.getsockname()[0]) for sock in sockets)]
     urls = dict.fromkeys(str(replace(address, host=name, port=port)) for name in names)
-    return Listening(tuple(urls), tuple(servers))
+    return await _serve(accept, Listening(tuple(urls), ()), sockets)
 
 
-def _takes_cleanup(loop: asyncio.AbstractEventLoop) -> bool:
-    # uvloop's own loops don't take the keyword, and don't clean up.
-    return CLEANS_UP and isinstance(loop, asyncio.BaseEventLoop)
+async def _serve(
+    accept: Callable[[], asyncio.BaseProtocol], made: Listening, sockets: list[socket.socket]
+) -> Listening:
+    # Not started at once: whoever is cancelled in the middle has to know what to close.
+    loop = asyncio.get_running_loop()
+    options: dict[str, Any] = {"backlog": _BACKLOG, "start_serving": False}
+    create = loop.create_server if made.path is None else loop.create_unix_server
+    try:
+        for sock in sockets:
+            server = await create(accept, sock=sock, **options)
+            made = replace(made, servers=(*made.servers, server))
+        for each in made.servers:
+            await each.start_serving()
+    except BaseException:
+        made.close()
+        for sock in sockets:
+            sock.close()
+        raise
+    return made
 
 
-def _tcp_sockets(hosts: Sequence[tuple[int, str]], port: int) -> list[socket.socket]:
-    for last in range(_PORT_TRIES - 1, -1, -1):
+def _tcp_sockets(hosts: Sequence[_Host], port: int) -> list[socket.socket]:
+    tries = 0
+    while True:
+        tries += 1
         try:
             return _bind_all(hosts, port)
         except OSError as error:
-            if port or error.errno != errno.EADDRINUSE or not last:
+            if port or error.errno != errno.EADDRINUSE or tries == _PORT_TRIES:
                 raise
-    raise AssertionError("not reached")
 
 
-def _bind_all(hosts: Sequence[tuple[int, str]], port: int) -> list[socket.socket]:
+def _bind_all(hosts: Sequence[_Host], port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     lacking: OSError | None = None
     try:
-        for family, host in hosts:
+        for family, where in hosts:
             try:
-                sock = _bind(family, host, port)
+                sock = _bind(family, (where[0], port, *where[2:]))
             except OSError as error:
                 if error.errno not in _LACKING:
                     raise
@@ -101,33 +115,34 @@ def _bind_all(hosts: Sequence[tuple[int, str]], port: int) -> list[socket.socket
     return sockets
 
 
-def _bind(family: int, host: str, port: int) -> socket.socket:
+def _bind(family: int, where: tuple[Any, ...]) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((host, port))
+        sock.bind(where)
+        # Two may have one port until one of them listens.
+        sock.listen(_BACKLOG)
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise OSError(error.errno, f"{host} port {port}: {error.strerror}") from None
+        raise OSError(error.errno, f"{where[0]} port {where[1]}: {error.strerror}") from None
     return sock
 
 
-def _unix_socket(address: Address) -> tuple[socket.socket, tuple[int, int] | None]:
-    path = address.path or ""
+def _unix_socket(path: str, mode: int) -> tuple[socket.socket, tuple[int, int] | None]:
     _remove_dead(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.bind(path)
         # Nobody can connect before it listens, so the mode is right from the first moment.
-        os.chmod(path, address.mode)
+        os.chmod(path, mode)
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise OSError(error.errno, f"{path}: {error.strerror}") from None
+        raise OSError(error.errno, f"{path}: {error.strerror or error}") from None
     return sock, _inode(path)
 
 
@@ -138,12 +153,14 @@ def _remove_dead(path: str) -> None:
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
+        probe.setblocking(False)
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             Path(path).unlink(missing_ok=True)
             return
+        except BlockingIOError:
+            pass  # One that has no time for us answers all the same.
     raise OSError(errno.EADDRINUSE, f"{path}: a server answers there")
 
 

@@ -33,7 +33,7 @@ class Server:
         self._registry = registry
         self._tracebacks = tracebacks
         self._listening: Listening | None = None
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}
         self._closing = False
         self._closed: asyncio.Event = asyncio.Event()
         self.urls: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Server:
 
     @property
     def connections(self) -> tuple[Connection, ...]:
-        """The connections that are open or still closing, oldest first as far as known."""
+        """The connections that are open or still closing, oldest first."""
         return tuple(self._connections)
 
     async def _start(self) -> None:
@@ -60,14 +60,14 @@ class Server:
             registry=self._registry,
             tracebacks=self._tracebacks,
         )
-        self._connections.add(connection)
+        self._connections[connection] = None
         connection.on_done(self._forget)
         if self._closing:
             asyncio.get_running_loop().call_soon(connection.close)
         return connection
 
     def _forget(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        del self._connections[connection]
         if self._closing and not self._connections:
             self._closed.set()
 

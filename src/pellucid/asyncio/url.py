@@ -1,7 +1,8 @@
 """Addresses: `pb://host[:port]` and `pb+unix:///path`."""
 
+import re
 from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 __all__ = ["DEFAULT_PORT", "Address", "parse"]
 
@@ -19,7 +20,7 @@ class Address:
 
     def __str__(self) -> str:
         if self.path is not None:
-            return f"pb+unix://{self.path}"
+            return f"pb+unix://{quote(self.path)}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"pb://{host}:{self.port}"
 
@@ -29,21 +30,28 @@ def parse(url: str) -> Address:
 
     The mode of a Unix socket is 0600, or what the URL says: `pb+unix:///path?mode=660`.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "pb+unix":
-        if parts.netloc or not parts.path:
-            raise ValueError(f"{url!r}: a Unix socket is written pb+unix:///path")
-        mode = parse_qs(parts.query).get("mode", ["600"])[-1]
-        try:
-            return Address(path=unquote(parts.path), mode=int(mode, 8))
-        except ValueError:
-            raise ValueError(f"{url!r}: the mode is written in octal, as 660") from None
-    if parts.scheme != "pb":
-        raise ValueError(f"{url!r}: a URL begins with pb:// or pb+unix://")
-    if not parts.hostname or parts.path not in ("", "/") or parts.query or parts.username:
-        raise ValueError(f"{url!r}: an address is written pb://host or pb://host:port")
     try:
+        parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise ValueError(f"{url!r}: {error}") from None
+    if parts.scheme == "pb+unix":
+        return _unix(url, parts)
+    if parts.scheme != "pb":
+        raise ValueError(f"{url!r}: a URL begins with pb:// or pb+unix://")
+    superfluous = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+    if not parts.hostname or superfluous:
+        raise ValueError(f"{url!r}: an address is written pb://host or pb://host:port")
     return Address(host=parts.hostname, port=DEFAULT_PORT if port is None else port)
+
+
+def _unix(url: str, parts: SplitResult) -> Address:
+    if parts.netloc or not parts.path or parts.fragment:
+        raise ValueError(f"{url!r}: a Unix socket is written pb+unix:///path, '#' in it as %23")
+    options = parse_qs(parts.query, keep_blank_values=True)
+    mode = options.pop("mode", ["600"])[-1]
+    if options:
+        raise ValueError(f"{url!r}: of a Unix socket only the mode can be told: ?mode=660")
+    if not re.fullmatch("[0-7]{3}", mode):
+        raise ValueError(f"{url!r}: the mode is written in octal, as 660")
+    return Address(path=unquote(parts.path), mode=int(mode, 8))

@@ -1,0 +1,67 @@
+# The C types of decoder.py. Sizes, depths and places fit in 64 bits; integers from the wire stay
+# objects.
+
+cimport cython
+from libc.stdint cimport int64_t
+
+cdef int _LIST, _INT, _STRING, _FLOAT, _LONGINT, _VOCAB
+cdef object _PLAIN, _DOUBLE, _DATES, _OTHERS
+cdef bytes _UNICODE
+
+@cython.locals(end=Py_ssize_t, n=object, digit=int)
+cpdef tuple head(bytes data, Py_ssize_t pos)
+
+
+@cython.final
+cdef class Decoder:
+    cdef readonly object dialect, limits, registry, importer, perspective
+    cdef public Py_ssize_t pos
+    cdef bytes _data
+    cdef tuple _words
+    cdef Py_ssize_t _depth, _seen
+    cdef object _hashing, _holes
+    cdef list _path
+
+    cpdef item(self)
+    cpdef read_sexp(self)
+    @cython.locals(start=Py_ssize_t)
+    cpdef bytes raw(self)
+    cpdef list_length(self)
+    cdef tuple _head(self)
+    @cython.locals(start=Py_ssize_t)
+    cdef bytes _string(self, what)
+    cdef object _skip(self, Py_ssize_t count)
+    @cython.locals(start=Py_ssize_t)
+    cpdef value(self, where)
+    cdef object _at(self, where)
+    @cython.locals(data=bytes, pos=Py_ssize_t, kind=int64_t, shift=int, size=int64_t,
+                   n=object, tag=bytes)
+    cdef object _value(self, Py_ssize_t depth, number)
+    @cython.locals(data=bytes, first=int)
+    cdef bytes _tag(self, Py_ssize_t n, Py_ssize_t pos)
+    cdef object _number(self, int kind, n, Py_ssize_t pos)
+    @cython.locals(data=bytes, pos=Py_ssize_t, n=int, text=bytes)
+    cdef object _text(self)
+    cdef Py_ssize_t _deeper(self, Py_ssize_t depth) except -1
+    @cython.locals(mark=Py_ssize_t)
+    cdef bint _items(self, list result, Py_ssize_t count, Py_ssize_t depth) except -1
+    @cython.locals(result=list)
+    cdef object _list(self, Py_ssize_t count, Py_ssize_t depth, number)
+    @cython.locals(items=list)
+    cdef object _tuple(self, Py_ssize_t count, Py_ssize_t depth)
+    @cython.locals(result=dict, mark=Py_ssize_t, index=Py_ssize_t, behind=bint)
+    cdef object _dictionary(self, Py_ssize_t count, Py_ssize_t depth, number)
+    cdef object _pair(self)
+    @cython.locals(result=set)
+    cdef object _set(self, Py_ssize_t count, Py_ssize_t depth, number, bint frozen)
+    cdef object _reference_number(self)
+    cdef object _reference(self, Py_ssize_t count, Py_ssize_t depth, outer)
+    cdef object _dereference(self)
+    cdef object _costs(self)
+    cdef object _admit(self, container, key, counts)
+    @cython.locals(used=Py_ssize_t)
+    cdef object _tagged(self, bytes tag, Py_ssize_t count, Py_ssize_t depth)
+    @cython.locals(mark=Py_ssize_t)
+    cdef object _registered(self, bytes tag, Py_ssize_t count, Py_ssize_t depth)
+    cdef Py_ssize_t _waits(self) except -1
+    cdef object _by_id(self, bytes tag)

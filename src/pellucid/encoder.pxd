@@ -1,0 +1,45 @@
+# The C types of encoder.py. Depths and places fit in 64 bits; values stay objects.
+
+cimport cython
+from libc.stdint cimport int64_t
+
+cdef int _LIST, _STRING, _FLOAT
+cdef object _DOUBLE
+cdef tuple _INTS
+
+@cython.locals(items=int64_t, n=int64_t, shift=int, pos=Py_ssize_t, end=Py_ssize_t, kind=int)
+cdef object _count_items(bytes data)
+
+
+@cython.final
+cdef class Encoder:
+    cdef readonly object dialect, limits, exporter, perspective
+    cdef readonly list out
+    cdef dict _slots, _words
+    cdef list _kept, _path
+    cdef Py_ssize_t _numbered, _longest, _short
+    cdef Py_ssize_t _string_bytes, _list_items, _depth
+    cdef bytes _none, _true, _false, _text, _reference, _dereference
+
+    cdef bytes _tagged(self, Py_ssize_t n, bytes tag)
+    cpdef raw(self, bytes data)
+    cpdef write_sexp(self, sexp)
+    cpdef write_remote(self, luid)
+    cpdef write_local(self, luid)
+    cpdef reset(self)
+    cpdef bytes take(self)
+    cpdef unit(self, value, where)
+    cdef object _place(self, where)
+    cdef object _value(self, value, Py_ssize_t depth)
+    cdef object _unicode(self, str value)
+    @cython.locals(size=Py_ssize_t)
+    cdef bytes _string(self, bytes data)
+    cdef bint _opens(self, value, Py_ssize_t size, bytes word, Py_ssize_t depth) except -1
+    cdef object _again(self, key, Py_ssize_t slot)
+    @cython.locals(index=Py_ssize_t)
+    cdef object _sequence(self, value, bytes word, Py_ssize_t depth)
+    @cython.locals(index=Py_ssize_t, out=list, behind=bint)
+    cdef object _dictionary(self, dict value, Py_ssize_t depth)
+    cdef object _rare(self, value, kind)
+    cdef object _decimal(self, value)
+    cdef object _date(self, bytes word, text)

@@ -1,0 +1,148 @@
+"""Two connections joined by a socket pair, and what else the tests of this face share."""
+
+import asyncio
+import gc
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import pellucid
+from pellucid import Connection, Limits
+from pellucid.asyncio.calls import EAGER_TASKS
+
+PATIENCE = 30.0
+FREE = "pb://127.0.0.1:0"
+
+_T = TypeVar("_T")
+
+Reports = list[dict[str, Any]]
+
+
+class Run(Protocol):
+    def __call__(self, main: Coroutine[Any, Any, _T]) -> _T: ...
+
+
+class Pair(NamedTuple):
+    """Both ends of one connection."""
+
+    client: Connection
+    server: Connection
+
+
+class Thing(pellucid.Referenceable):
+    """An object that travels by reference."""
+
+    def remote_ping(self) -> str:
+        return "pong"
+
+
+class Echo(pellucid.Root):
+    def remote_echo(self, value: object) -> object:
+        return value
+
+    def remote_thing(self) -> Thing:
+        return Thing()
+
+
+class Waiting(pellucid.Root):
+    """Has a method that waits until it is let go, and tells how it ends."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        self.go = asyncio.Event()
+        self.ended: list[str] = []
+
+    async def remote_wait(self, value: object = None) -> object:
+        self.started.set()
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.ended.append("cancelled")
+            raise
+        self.ended.append("done")
+        return value
+
+    def remote_go(self) -> None:
+        self.go.set()
+
+    def remote_echo(self, value: object) -> object:
+        return value
+
+
+async def join(client: Connection, server: Connection) -> Pair:
+    """Join two connections, and wait until calls can be made."""
+    loop = asyncio.get_running_loop()
+    for connection, sock in zip((server, client), socket.socketpair(), strict=True):
+        await loop.connect_accepted_socket(_giving(connection), sock)
+    await client.wait_ready()
+    await server.wait_ready()
+    return Pair(client, server)
+
+
+def _giving(connection: Connection) -> Callable[[], Connection]:
+    return lambda: connection
+
+
+@asynccontextmanager
+async def pair(
+    root: object = None,
+    *,
+    eager: bool = EAGER_TASKS,
+    limits: Limits | None = None,
+    client_limits: Limits | None = None,
+    client_root: object = None,
+    tracebacks: bool = False,
+) -> AsyncIterator[Pair]:
+    """Two connections, which in the end owe and hold nothing."""
+    both = await join(
+        Connection("client", root=client_root, limits=client_limits, eager=eager),
+        Connection(
+            "server", root=root or Echo(), limits=limits, eager=eager, tracebacks=tracebacks
+        ),
+    )
+    try:
+        yield both
+    finally:
+        for connection in both:
+            connection.close()
+        for connection in both:
+            await connection.finished()
+            assert left(connection) == {}
+
+
+def left(connection: Connection) -> dict[str, int]:
+    """What is still charged to a connection."""
+    ledger = connection._broker.ledger
+    names = ("references_held", "references_exported", "calls_pending", "calls_running")
+    names += ("calls_waiting", "waiting_bytes")  # type: ignore[assignment]
+    return {name: ledger.used(name) for name in names if ledger.used(name)}
+
+
+def tables(connection: Connection) -> tuple[int, int]:
+    """How many objects the other side holds, and how many of its objects are held."""
+    return len(connection._broker.exports), len(connection._broker.imports)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what no event tells of: the other end of the wire has to do something."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await turn()
+
+
+async def turn() -> None:
+    """Let the loop go round once, the sockets included."""
+    await asyncio.sleep(0.001)
+
+
+async def failure(call: "asyncio.Future[Any]") -> BaseException:
+    """The error of a call that is to fail."""
+    await asyncio.wait([call])
+    error = call.exception()
+    assert error is not None
+    return error
+
+
+def collect() -> None:
+    gc.collect()

@@ -1,0 +1,381 @@
+"""Serving: `serve`, what a server knows of its connections, and its end."""
+
+import asyncio
+import gc
+import logging
+import socket
+import stat
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from weakref import ref
+
+import pytest
+
+import pellucid
+from pellucid import Connection, Limits, LocalProtocolError, Server
+from tests.asyncio.pairs import FREE, Echo, Run, Thing, Waiting, failure, until
+
+
+def test_serve_can_be_awaited(run: Run) -> None:
+    async def main() -> None:
+        server = await pellucid.serve(Echo(), FREE)
+        assert isinstance(server, Server)
+        assert server.url == server.urls[0]
+        assert repr(server) == f"<Server at {server.url}>"
+        async with pellucid.connect(server.url) as connection:
+            assert await connection.root.call("echo", 1) == 1
+        server.close()
+        assert repr(server) == f"<Server closed {server.url}>"
+        await server.wait_closed()
+        with pytest.raises(OSError, match="(?i)refused|connect"):
+            await pellucid.connect(server.url)
+
+    run(main())
+
+
+def test_serve_is_a_context_that_ends_in_close_and_wait_closed(run: Run) -> None:
+    async def main() -> None:
+        async with pellucid.serve(Echo(), FREE) as server:
+            connection = await pellucid.connect(server.url)
+            assert await connection.root.call("echo", 1) == 1
+        await asyncio.wait_for(server.wait_closed(), 0)
+        assert server.connections == ()
+        await connection.wait_closed()
+
+    run(main())
+
+
+def test_a_server_that_was_awaited_is_a_context_too(run: Run) -> None:
+    async def main() -> None:
+        async with await pellucid.serve(Echo(), FREE) as server:
+            pass
+        await asyncio.wait_for(server.wait_closed(), 0)
+
+    run(main())
+
+
+def test_the_context_closes_also_when_cancelled(run: Run) -> None:
+    async def main() -> None:
+        inside = asyncio.Event()
+        servers: list[Server] = []
+        root = Waiting()
+
+        async def use() -> None:
+            async with pellucid.serve(root, FREE) as server:
+                servers.append(server)
+                inside.set()
+                await asyncio.get_running_loop().create_future()
+
+        task = asyncio.create_task(use())
+        await inside.wait()
+        connection = await pellucid.connect(servers[0].url)
+        call = connection.root.call("wait")
+        await root.started.wait()
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert root.ended == ["cancelled"]
+        assert isinstance(await failure(call), pellucid.ConnectionLost)
+        await asyncio.wait_for(servers[0].wait_closed(), 0)
+        await connection.wait_closed()
+
+    run(main())
+
+
+def test_serve_forever_ends_with_the_server(run: Run) -> None:
+    async def main() -> None:
+        server = await pellucid.serve(Echo(), FREE)
+        task = asyncio.create_task(server.serve_forever())
+        async with pellucid.connect(server.url) as connection:
+            assert await connection.root.call("echo", 1) == 1
+        assert not task.done()
+        server.close()
+        await task
+
+    run(main())
+
+
+def test_serve_forever_closes_when_cancelled(run: Run) -> None:
+    async def main() -> None:
+        server = await pellucid.serve(Echo(), FREE)
+        task = asyncio.create_task(server.serve_forever())
+        connection = await pellucid.connect(server.url)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(server.wait_closed(), 0)
+        await connection.wait_closed()
+
+    run(main())
+
+
+def test_connections_oldest_first(run: Run) -> None:
+    async def main() -> None:
+        async with pellucid.serve(Echo(), FREE) as server:
+            assert server.connections == ()
+            clients: list[Connection] = []
+            for n in range(1, 4):
+                clients.append(await pellucid.connect(server.url))
+                assert len(server.connections) == n
+            first, second, third = server.connections
+            assert all(one.peer.startswith("pb://127.0.0.1:") for one in server.connections)
+            await _closed(clients[1])
+            await second.wait_closed()
+            assert server.connections == (first, third)
+            first.close()
+            await clients[0].wait_closed()
+            assert server.connections == (third,)
+            await _closed(clients[2])
+
+    run(main())
+
+
+async def _closed(connection: Connection) -> None:
+    connection.close()
+    await connection.wait_closed()
+
+
+def test_a_server_calls_what_its_clients_lent(run: Run) -> None:
+    class Root(pellucid.Root):
+        async def remote_use(self, thing: pellucid.RemoteReference) -> object:
+            return await thing.call("ping")
+
+    async def main() -> None:
+        async with (
+            pellucid.serve(Root(), FREE) as server,
+            pellucid.connect(server.url) as connection,
+        ):
+            assert await connection.root.call("use", Thing()) == "pong"
+            with pytest.raises(LocalProtocolError, match="only the side that connected"):
+                _ = server.connections[0].root
+
+    run(main())
+
+
+def test_only_a_root_can_be_served() -> None:
+    with pytest.raises(TypeError, match="object can't be served: derive it from pellucid.Root"):
+        pellucid.serve(object(), FREE)
+
+
+def test_a_url_that_can_not_be_read_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="begins with pb://"):
+        pellucid.serve(Echo(), "http://localhost")
+
+
+def test_a_port_that_is_taken(run: Run) -> None:
+    async def main() -> None:
+        async with pellucid.serve(Echo(), FREE) as server:
+            with pytest.raises(OSError, match="Address already in use"):
+                await pellucid.serve(Echo(), server.url)
+
+    run(main())
+
+
+def test_a_name_has_a_url_for_each_address(run: Run) -> None:
+    async def main() -> None:
+        async with pellucid.serve(Echo(), "pb://localhost:0") as server:
+            assert server.url.startswith("pb://localhost:")
+            assert len({url.rsplit(":", 1)[1] for url in server.urls}) == 1
+            for url in server.urls:
+                async with pellucid.connect(url) as connection:
+                    assert await connection.root.call("echo", 1) == 1
+
+    run(main())
+
+
+def test_a_unix_socket(run: Run) -> None:
+    async def main() -> None:
+        with TemporaryDirectory(prefix="pb") as place:
+            path = Path(place) / "a b"
+            async with pellucid.serve(Echo(), f"pb+unix://{place}/a%20b?mode=660") as server:
+                assert server.urls == (f"pb+unix://{place}/a%20b",)
+                assert stat.S_IMODE(path.stat().st_mode) == 0o660
+                async with pellucid.connect(server.url) as connection:
+                    assert await connection.root.call("echo", 1) == 1
+                    assert server.connections[0].peer == "pb+unix://"
+            assert not path.exists()
+
+    run(main())
+
+
+def test_limits_registry_and_tracebacks_are_those_of_each_connection(run: Run) -> None:
+    class Root(pellucid.Root):
+        def remote_fail(self) -> None:
+            raise KeyError("x")
+
+    async def main() -> None:
+        limits = Limits(handshake_time=1.5)
+        registry = pellucid.Registry()
+        root = Root()
+        async with (
+            pellucid.serve(root, FREE, limits=limits, registry=registry, tracebacks=True) as server,
+            pellucid.connect(server.url) as connection,
+        ):
+            error = await failure(connection.root.call("fail"))
+            assert isinstance(error, pellucid.RemoteError)
+            assert error.remote_traceback is not None
+            assert "in remote_fail" in error.remote_traceback
+            assert server.connections[0]._limits is limits
+
+    run(main())
+
+
+def test_a_client_that_says_nothing_is_dropped(run: Run) -> None:
+    async def main() -> None:
+        limits = Limits(handshake_time=0.02)
+        async with pellucid.serve(Echo(), FREE, limits=limits) as server:
+            port = int(server.url.rsplit(":", 1)[1])
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert await reader.read() == b"\x02\x80\x02\x82pb\x04\x82none"
+            writer.close()
+            await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
+            await until(lambda: server.connections == ())
+
+    run(main())
+
+
+def test_wait_closed_in_a_method_of_the_server_is_refused(run: Run) -> None:
+    class Root(pellucid.Root):
+        server: Server
+
+        async def remote_wait(self) -> None:
+            await self.server.wait_closed()
+
+        async def remote_leave(self) -> None:
+            async with self.server:
+                pass
+
+    async def main() -> None:
+        root = Root()
+        async with pellucid.serve(root, FREE) as server:
+            root.server = server
+            async with pellucid.connect(server.url) as connection:
+                for method in ("wait", "leave"):
+                    error = await failure(connection.root.call(method))
+                    assert isinstance(error, pellucid.PBError)
+                    assert error.is_a("twisted.spread.pb.ProtocolError")
+                    assert "own connection" in str(error)
+
+    run(main())
+
+
+@pytest.mark.parametrize("method", ["plain", "later"])
+def test_a_method_closes_its_server_and_its_answer_goes_out(run: Run, method: str) -> None:
+    class Root(pellucid.Root):
+        server: Server
+
+        def remote_plain(self) -> str:
+            self.server.close()
+            return "bye"
+
+        async def remote_later(self) -> str:
+            self.server.close()
+            await asyncio.sleep(0)
+            return "bye"
+
+    async def main() -> None:
+        root = Root()
+        server = root.server = await pellucid.serve(root, FREE)
+        other = await pellucid.connect(server.url)
+        connection = await pellucid.connect(server.url)
+        assert await connection.root.call(method) == "bye"
+        await server.wait_closed()
+        await connection.wait_closed()
+        await other.wait_closed()
+        server.close()
+
+    run(main())
+
+
+def test_a_closed_server_leaves_nothing(run: Run) -> None:
+    class Root(Waiting):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kept: list[object] = []
+
+        def remote_keep(self, thing: object) -> Thing:
+            self.kept.append(thing)
+            return Thing()
+
+    async def main() -> tuple[ref[object], ...]:
+        root = Root()
+        server = await pellucid.serve(root, FREE)
+        clients = [await pellucid.connect(server.url) for _ in range(3)]
+        things = [await client.root.call("keep", Thing()) for client in clients]
+        calls = [client.root.call("wait") for client in clients]
+        await root.started.wait()
+        connections = server.connections
+        server.close()
+        await server.wait_closed()
+        for client in clients:
+            await client.wait_closed()
+        for call in calls:
+            assert isinstance(await failure(call), pellucid.ConnectionLost)
+        assert root.ended == ["cancelled"] * 3
+        assert all(thing.closed for thing in things)
+        for connection in (*connections, *clients):
+            assert len(connection._broker.exports) == len(connection._broker.imports) == 0
+            assert not connection._calls.running
+            assert not connection._timers._handles
+        sample = (root, server, connections[0], clients[0], things[0], root.kept[0])
+        return tuple(map(ref, sample))
+
+    references = run(main())
+    gc.collect()
+    assert [one() for one in references] == [None] * len(references)
+
+
+def test_a_client_that_arrives_while_the_server_closes(run: Run) -> None:
+    async def main() -> None:
+        server = await pellucid.serve(Echo(), FREE)
+        other = await pellucid.connect(server.url)
+        server.close()
+        # asyncio may have accepted it already, and may give up on it then.
+        late = server._accept()
+        await server.wait_closed()
+        assert late.closed
+        await other.wait_closed()
+
+    run(main())
+
+
+def test_closing_twice_is_closing_once(run: Run) -> None:
+    async def main() -> None:
+        server = await pellucid.serve(Echo(), FREE)
+        server.close()
+        server.close()
+        await server.wait_closed()
+
+    run(main())
+
+
+def test_a_server_that_never_listened_can_be_closed(run: Run) -> None:
+    async def main() -> None:
+        address = pellucid.asyncio.url.parse(FREE)  # type: ignore[attr-defined]
+        server = Server(Echo(), address, limits=None, registry=None, tracebacks=False)
+        server.close()
+        await server.wait_closed()
+
+    run(main())
+
+
+def test_a_broken_client_does_not_disturb_the_others(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with (
+            pellucid.serve(Echo(), FREE) as server,
+            pellucid.connect(server.url) as connection,
+        ):
+            port = int(server.url.rsplit(":", 1)[1])
+            with socket.create_connection(("127.0.0.1", port)) as sock:
+                sock.sendall(b"\xff" * 100)
+                await until(lambda: len(server.connections) == 2)
+                await until(lambda: len(server.connections) == 1)
+            assert await connection.root.call("echo", 1) == 1
+
+    with caplog.at_level(logging.WARNING, "pellucid"):
+        run(main())
+    assert "the connection was ended" in caplog.text

@@ -1,0 +1,85 @@
+"""Timers with names, and waiting to the end."""
+
+import asyncio
+
+import pytest
+
+from pellucid.asyncio.timers import Timers, finish
+from tests.asyncio.pairs import Run
+
+
+def test_a_timer_calls_and_is_gone(run: Run) -> None:
+    async def main() -> None:
+        timers = Timers(asyncio.get_running_loop())
+        rung: asyncio.Future[tuple[int, bool]] = asyncio.get_running_loop().create_future()
+        timers.start("a", 0, lambda n: rung.set_result((n, "a" in timers)), 7)
+        assert "a" in timers
+        assert await rung == (7, False)
+
+    run(main())
+
+
+def test_one_at_a_time_of_each_name(run: Run) -> None:
+    async def main() -> None:
+        timers = Timers(asyncio.get_running_loop())
+        rung: list[str] = []
+        last = asyncio.Event()
+        timers.start("a", 0, rung.append, "first")
+        timers.start("a", 0, rung.append, "second")
+        timers.start("b", 0.001, last.set)
+        await last.wait()
+        assert rung == ["second"]
+
+    run(main())
+
+
+def test_cancelled_timers_do_not_call(run: Run) -> None:
+    async def main() -> None:
+        timers = Timers(asyncio.get_running_loop())
+        rung: list[str] = []
+        last = asyncio.Event()
+        for name in "abc":
+            timers.start(name, 0, rung.append, name)
+        timers.cancel("a")
+        timers.cancel("a")
+        timers.cancel_all()
+        assert not [name for name in "abc" if name in timers]
+        timers.start("d", 0.001, last.set)
+        await last.wait()
+        assert rung == []
+
+    run(main())
+
+
+def test_finish_waits_to_the_end_also_when_cancelled(run: Run) -> None:
+    async def main() -> None:
+        end = asyncio.Event()
+        seen: list[str] = []
+
+        async def closing() -> None:
+            await end.wait()
+            seen.append("closed")
+
+        task = asyncio.create_task(finish(closing))
+        for _ in range(3):
+            await asyncio.sleep(0)
+            task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+        end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert seen == ["closed"]
+
+    run(main())
+
+
+def test_finish_passes_on_what_goes_wrong(run: Run) -> None:
+    async def main() -> None:
+        async def closing() -> None:
+            raise OSError("no")
+
+        with pytest.raises(OSError, match="no"):
+            await finish(closing)
+
+    run(main())

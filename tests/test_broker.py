@@ -1,0 +1,921 @@
+"""One connection: its opening, its calls in both directions, what is refused, its end."""
+
+import gc
+import threading
+import weakref
+from typing import Any
+
+import pytest
+
+from pellucid import events
+from pellucid.banana import NONE, encode
+from pellucid.broker import Broker
+from pellucid.errors import (
+    ConnectionLost,
+    DeadReferenceError,
+    Error,
+    InsecureJelly,
+    LimitExceeded,
+    LocalProtocolError,
+    NoSuchMethod,
+    RemoteError,
+    RemoteProtocolError,
+)
+from pellucid.events import CallReceived
+from pellucid.failures import FAILURE_TAG
+from pellucid.flavors import Referenceable
+from pellucid.limits import Limits
+from pellucid.references import RemoteReference
+from pellucid.registry import Registry
+from tests.harness import Echo, Pair, Side, Thing, Waiter, join
+
+OFFER = bytes.fromhex("02800282706204826e6f6e65")
+DICT = [b"dictionary"]
+
+
+def none(*sexps: Any) -> bytes:
+    return b"".join(encode(sexp, "none") for sexp in sexps)
+
+
+def call(*args: Any, request: Any = 7, target: Any = b"root", name: bytes = b"any") -> Any:
+    return [b"message", request, target, name, 1, [b"tuple", *args], DICT]
+
+
+def served(root: Any = None, **options: Any) -> Side:
+    """A server that has agreed on the dialect `none`."""
+    side = Side(Broker("server", root=Echo() if root is None else root, **options))
+    assert side.take() == OFFER
+    side.feed(none(b"none", [b"version", 6]))
+    assert side.ready == ["none"]
+    side.take()
+    return side
+
+
+def connected(**options: Any) -> Side:
+    """A client that has agreed on the dialect `none`."""
+    side = Side(Broker("client", **options))
+    side.feed(none([b"none"], [b"version", 6]))
+    assert side.ready == ["none"]
+    assert side.take() == none(b"none", [b"version", 6])
+    return side
+
+
+@pytest.fixture
+def pair() -> Pair:
+    return join(Echo())
+
+
+# The opening.
+
+
+def test_a_broker_plays_one_of_two_parts() -> None:
+    with pytest.raises(ValueError, match="'client' or a 'server', not 'peer'"):
+        Broker("peer")
+
+
+def test_the_server_begins() -> None:
+    client, server = Side(Broker("client")), Side(Broker("server", root=Echo()))
+    assert client.take() == b""
+    assert server.take() == OFFER
+    client.feed(OFFER)
+    assert client.ready == ["pb"]
+    # The name, and behind it at once the version.
+    assert client.take() == bytes.fromhex("02827062 028013870681")
+    server.feed(bytes.fromhex("02827062 028013870681"))
+    assert server.ready == ["pb"]
+    assert server.take() == bytes.fromhex("028013870681")
+    assert server.broker.root is None
+    assert client.root.luid == b"root"
+
+
+@pytest.mark.parametrize(
+    ("offer", "chosen"),
+    [
+        ([b"pb", b"none"], "pb"),
+        ([b"none", b"pb"], "none"),
+        ([b"pellucid", 5, [b"pb"], b"\xff", b"none"], "none"),
+    ],
+)
+def test_the_client_takes_the_first_that_it_knows(offer: Any, chosen: str) -> None:
+    client = Side(Broker("client"))
+    client.feed(none(offer))
+    assert client.ready == [chosen]
+
+
+def test_a_client_may_know_less() -> None:
+    pair = Pair(Side(Broker("client", dialects=["none"])), Side(Broker("server", root=Echo())))
+    pair.run()
+    assert pair.client.ready == pair.server.ready == ["none"]
+    assert pair.ask("echo", b"list") == b"list"
+    pair.prove_empty()
+
+
+@pytest.mark.parametrize("offer", [[], [b"zz"], [5, [b"pb"], 1.5], b"pb", 5, [b"PB"]])
+def test_an_offer_that_does_not_fit(offer: Any) -> None:
+    client = Side(Broker("client"))
+    client.feed(none(offer))
+    (error,) = client.closed
+    assert isinstance(error, RemoteProtocolError)
+    assert client.broker.closed
+    assert not client.broker.ready
+    assert client.take() == b""
+    with pytest.raises(DeadReferenceError):
+        client.call(client.root, "echo")
+
+
+@pytest.mark.parametrize("name", [b"zz", b"PB", b"\xff", 5, [b"pb"], [b"version", 6]])
+def test_a_choice_that_does_not_fit(name: Any) -> None:
+    server = Side(Broker("server", root=Echo()))
+    server.feed(none(name, b"pb"))
+    (error,) = server.closed
+    assert isinstance(error, RemoteProtocolError)
+    # What was offered still goes out.
+    assert server.take() == OFFER
+    assert server.ready == []
+
+
+def test_an_offer_that_is_nested_too_deep() -> None:
+    client = Side(Broker("client"))
+    client.feed(b"\x01\x80" * 300 + b"\x00\x80")
+    (error,) = client.closed
+    assert isinstance(error, LimitExceeded)
+
+
+def test_no_call_before_the_dialect() -> None:
+    client = Side(Broker("client"))
+    with pytest.raises(LocalProtocolError, match="before the dialect is agreed"):
+        client.call(client.root, "echo")
+    assert client.counts() == {}
+
+
+def test_calls_may_be_right_behind_the_dialect() -> None:
+    server = Side(Broker("server", root=Echo()))
+    server.take()
+    server.feed(none(b"none", [b"version", 6], call(name=b"any")))
+    assert server.ready == ["none"]
+    assert server.take().count(b"answer") == 1
+
+
+def test_versions_are_all_the_same_or_the_end() -> None:
+    server = served()
+    server.feed(none([b"version", 6]))
+    assert server.closed == []
+    server.feed(none([b"version", 7], call()))
+    (error,) = server.closed
+    assert isinstance(error, RemoteProtocolError)
+    assert server.take() == b""
+
+
+# Calls.
+
+
+def test_a_call_and_its_answer(pair: Pair) -> None:
+    waiter = Waiter()
+    assert pair.client.broker.call(waiter, pair.root, "any", (1, "two"), {"three": b"3"}) == 1
+    pair.run()
+    assert waiter.result() == ((1, "two"), {"three": b"3"})
+    assert pair.client.broker.call(waiter, pair.root, "any") == 2
+    pair.run()
+    pair.prove_empty()
+
+
+def test_calls_go_both_ways() -> None:
+    pair = join(Echo(), client=Echo())
+    client, server = pair.client, pair.server
+    waiter = server.call(RemoteReference(server.broker, b"root"), "echo", 5)
+    pair.run()
+    assert waiter.result() == 5
+    thing = Thing()
+    pair.ask("keep", thing)
+    (reference,) = pair.server.broker.exports.lookup(b"root").kept
+    waiter = server.call(reference, "tell", "hello")
+    pair.run()
+    assert waiter.result() == 1
+    assert thing.heard == ["hello"]
+    del reference
+    assert client.counts()["exports"] == 1
+    pair.ask("forget")
+    pair.prove_empty()
+
+
+def test_a_call_that_wants_no_answer(pair: Pair) -> None:
+    broker = pair.client.broker
+    assert broker.call(None, pair.root, "thing") == 1
+    assert broker.call(None, pair.root, "fail", ("quietly",)) == 2
+    assert broker.call(None, pair.root, "nosuch") == 3
+    assert broker.ledger.used("calls_pending") == 0
+    pair.run()
+    # The result was never sent, so nothing holds it.
+    pair.prove_empty()
+    assert broker.call(None, pair.root, "thing") == 4
+
+
+def test_answers_come_in_any_order(pair: Pair) -> None:
+    root = pair.server.broker.exports.lookup(b"root")
+    waiters = [pair.client.call(pair.root, "later") for _ in range(3)]
+    pair.run()
+    for n in (2, 0, 1):
+        pair.server.answer(root.later[n].call, n)
+        pair.run()
+        assert waiters[n].result() == n
+    pair.prove_empty()
+
+
+def test_calls_start_in_the_order_in_which_they_arrive(pair: Pair) -> None:
+    pair.server.auto = False
+    for n in range(5):
+        pair.client.notify(pair.root, "any", n)
+    data = pair.client.take()
+    server = pair.server
+    server.broker.receive_data(data)
+    assert server.broker.next_event(start_calls=False) is None
+    assert server.broker.has_waiting
+    pair.client.notify(pair.root, "any", 5)
+    server.feed(pair.client.take())
+    assert [call.args[0] for call in server.calls] == [0, 1, 2, 3, 4, 5]
+    for one in server.calls:
+        server.answer(one, None)
+    pair.prove_empty()
+
+
+def test_answers_are_read_while_calls_wait() -> None:
+    pair = join(Echo(), client=Echo())
+    waiter = pair.client.call(pair.root, "echo", 1)
+    pair.server.feed(pair.client.take())
+    back = RemoteReference(pair.server.broker, b"root")
+    reply = pair.server.call(back, "echo", 2)
+    answer = pair.server.take()
+    # The call of the server is before its answer.
+    broker = pair.client.broker
+    broker.receive_data(answer)
+    event = broker.next_event(start_calls=False)
+    assert isinstance(event, events.CallCompleted)
+    pair.client.handle(event)
+    assert broker.next_event(start_calls=False) is None
+    assert broker.has_waiting
+    assert waiter.result() == 1
+    pair.run()
+    assert reply.result() == 2
+    pair.prove_empty()
+
+
+def test_errors_come_back(pair: Pair) -> None:
+    with pytest.raises(RemoteError, match="^it broke$") as caught:
+        pair.ask("fail", "it broke")
+    assert caught.value.remote_type == "builtins.ValueError"
+    assert caught.value.is_a("builtins.Exception")
+    with pytest.raises(NoSuchMethod, match="No such method: remote_nosuch"):
+        pair.ask("nosuch")
+    pair.prove_empty()
+
+
+@pytest.mark.parametrize("tracebacks", [False, True])
+def test_a_traceback_goes_out_only_if_it_may(tracebacks: bool) -> None:
+    pair = join(Echo(), tracebacks=tracebacks)
+    root = pair.server.broker.exports.lookup(b"root")
+    waiter = pair.client.call(pair.root, "later")
+    pair.run()
+    pair.server.broker.fail(root.later[0].call, ValueError("x"), "File secret.py, line 5")
+    pair.run()
+    with pytest.raises(RemoteError) as caught:
+        waiter.result()
+    shown = "File secret.py, line 5" if tracebacks else "Traceback unavailable\n"
+    assert caught.value.remote_traceback == shown
+    pair.prove_empty()
+
+
+def test_an_object_that_is_not_there() -> None:
+    pair = join(Echo())
+    stranger = RemoteReference(pair.client.broker, 4242)
+    waiter = pair.client.call(stranger, "x")
+    pair.run()
+    with pytest.raises(Error, match="^Invalid Object ID$"):
+        waiter.result()
+    pair.prove_empty()
+
+
+@pytest.mark.parametrize("target", [[1], 1.0, b"nosuch", 0, -1, True, 1 << 100, [b"remote", 1]])
+def test_an_id_of_any_kind_is_looked_up(target: Any) -> None:
+    server = served()
+    server.feed(none(call(target=target)))
+    assert b"Invalid Object ID" in server.take()
+    assert server.counts() == {}
+
+
+def test_a_server_without_a_root() -> None:
+    server = Side(Broker("server"))
+    server.take()
+    server.feed(none(b"none", call()))
+    assert b"Invalid Object ID" in server.take()
+
+
+def test_what_can_not_be_sent_leaves_no_trace(pair: Pair) -> None:
+    broker = pair.client.broker
+    with pytest.raises(InsecureJelly) as caught:
+        pair.client.call(pair.root, "any", Thing(), [Thing(), object()])
+    assert caught.value.where == "arguments[1][1]"
+    with pytest.raises(LimitExceeded):
+        pair.client.call(pair.root, "any", Thing(), 1 << 500)
+    with pytest.raises(InsecureJelly):
+        pair.client.call(pair.root, "\ud800")
+    with pytest.raises(AttributeError):
+        pair.client.call(pair.root, b"any")  # type: ignore[arg-type]
+    with pytest.raises(InsecureJelly):
+        broker.call(None, pair.root, "any", (int,))
+    assert pair.client.counts() == {}
+    assert pair.client.take() == b""
+    thing = Thing()
+    assert broker.call(None, pair.root, "any", (thing,)) == 1
+    assert broker.exports.lookup(1) is thing
+    pair.prove_empty()
+
+
+def test_a_result_that_can_not_be_sent_is_answered(pair: Pair) -> None:
+    with pytest.raises(InsecureJelly, match="result"):
+        pair.ask("make", "object")
+    with pytest.raises(InsecureJelly):
+        pair.ask("make", "class")
+    assert [type(refusal) for refusal in pair.server.refusals] == [InsecureJelly] * 2
+    pair.prove_empty()
+    pair.server.broker.exports.lookup(b"root").kept = [Thing(), [Thing(), object()]]
+    with pytest.raises(InsecureJelly):
+        pair.ask("kept")
+    pair.prove_empty()
+
+
+@pytest.mark.parametrize("value", [1 << 500, "x" * 700_000, [0] * 700_000])
+def test_a_result_that_is_too_large_is_answered(pair: Pair, value: Any) -> None:
+    pair.server.broker.exports.lookup(b"root").kept = [value]
+    with pytest.raises(Exception, match="result") as caught:
+        pair.ask("kept")
+    assert caught.value.remote_type == "pellucid.LimitExceeded"  # type: ignore[attr-defined]
+    pair.prove_empty()
+
+
+def test_an_error_that_is_too_large_is_answered() -> None:
+    pair = join(Echo(), limits=Limits(message_bytes=2000))
+    root = pair.server.broker.exports.lookup(b"root")
+    waiter = pair.client.call(pair.root, "later")
+    pair.run()
+    pair.server.broker.fail(root.later[0].call, ValueError("x" * 3000))
+    pair.run()
+    with pytest.raises(Exception, match=r"limits\.message_bytes"):
+        waiter.result()
+    pair.prove_empty()
+
+
+def test_a_call_whose_number_leaves_no_room_for_any_answer_is_the_end() -> None:
+    server = served(limits=Limits(message_bytes=1000))
+    server.feed(none(call(request=b"x" * 850, name=b"fail")))
+    (error,) = server.closed
+    assert isinstance(error, LimitExceeded)
+    assert server.take() == b""
+    assert server.counts() == {}
+
+
+def test_only_over_its_own_connection(pair: Pair) -> None:
+    other = join(Echo())
+    with pytest.raises(LocalProtocolError, match="another connection"):
+        pair.client.call(other.root, "any")
+    with pytest.raises(InsecureJelly, match="only over the connection it came from"):
+        pair.ask("any", other.root)
+    pair.prove_empty()
+    other.prove_empty()
+
+
+def test_where_too_much_waits_to_be_sent_no_call_is_made() -> None:
+    pair = join(Echo(), limits=Limits(out_bytes=500))
+    waiter = pair.client.call(pair.root, "any", "x" * 600)
+    for want in (None, Waiter()):
+        with pytest.raises(LimitExceeded, match=r"limits\.out_bytes is 500"):
+            pair.client.broker.call(want, pair.root, "any")
+    pair.run()
+    assert waiter.result() == (("x" * 600,), {})
+    pair.prove_empty()
+
+
+def test_calls_wait_for_one_that_runs_to_end() -> None:
+    server = served(limits=Limits(calls_running=1))
+    server.auto = False
+    server.feed(none(call(1), call(2)))
+    assert [one.args for one in server.calls] == [(1,)]
+    server.answer(server.calls[0], None)
+    assert server.broker.has_waiting
+    server.run()
+    assert [one.args for one in server.calls] == [(1,), (2,)]
+    server.answer(server.calls[1], None)
+    assert server.take().count(b"answer") == 2
+    assert server.counts() == {}
+
+
+def test_above_a_limit_nothing_is_read() -> None:
+    server = served(limits=Limits(calls_waiting=1))
+    broker = server.broker
+    broker.receive_data(none(call(1), [b"decref", 9]))
+    assert broker.next_event(start_calls=False) is None
+    assert not broker.wants_data
+    assert broker.next_event(start_calls=False) is None
+    assert server.faults == []
+    server.run()
+    assert len(server.faults) == 1
+
+
+def test_the_answer_to_a_refused_call_waits_for_room() -> None:
+    server = served(limits=Limits(out_bytes=300))
+    server.feed(none(call(target=99), call(target=99, request=8), [b"frobnicate"]))
+    # There was room for one.
+    first = server.broker.data_to_send()
+    assert first.count(b"Invalid Object ID") == 1
+    assert b"didNotUnderstand" not in first
+    assert server.counts().keys() == {"calls_waiting", "waiting_bytes"}
+    assert server.broker.has_waiting
+    server.run()
+    assert server.take().count(b"Invalid Object ID") == 1
+    assert server.counts() == {}
+
+
+# References.
+
+
+def test_the_same_object_is_the_same_reference(pair: Pair) -> None:
+    first, second = pair.ask("thing"), pair.ask("thing")
+    assert first is second
+    assert pair.client.counts() == {"imports": 1, "references_held": 1}
+    assert pair.server.counts() == {"exports": 1, "references_exported": 1}
+    del first, second
+    pair.prove_empty()
+
+
+def test_a_reference_comes_home(pair: Pair) -> None:
+    root = pair.server.broker.exports.lookup(b"root")
+    pair.ask("keep", pair.ask("thing"))
+    pair.ask("keep", pair.root)
+    assert root.kept[0] is root.thing
+    assert root.kept[1] is root
+    pair.prove_empty()
+
+
+def test_an_object_travels_there_and_back(pair: Pair) -> None:
+    thing = Thing()
+    assert pair.ask("echo", thing) is thing
+    assert pair.ask("echo", [thing, (thing, thing)]) == [thing, (thing, thing)]
+    assert pair.ask("any", thing, a=thing) == ((thing,), {"a": thing})
+    pair.prove_empty()
+
+
+def test_an_object_is_kept_as_long_as_it_is_held(pair: Pair) -> None:
+    died = threading.Event()
+
+    class Mortal(Thing):
+        def __del__(self) -> None:
+            died.set()
+
+    pair.ask("keep", [Mortal(), Mortal()])
+    gc.collect()
+    assert not died.is_set()
+    assert pair.client.counts() == {"exports": 2, "references_exported": 2}
+    pair.ask("forget")
+    pair.prove_empty()
+    assert died.is_set()
+
+
+def test_each_occurrence_is_released(pair: Pair) -> None:
+    root = pair.server.broker.exports.lookup(b"root")
+    root.kept = [root.thing, (root.thing, root.thing)]
+    found = pair.ask("kept")
+    assert found[0] is found[1][0] is found[1][1]
+    del found
+    released = pair.client.broker.data_to_send()
+    assert len(released) == 3 * len(encode([b"decref", 1]))
+    pair.server.feed(released)
+    root.kept.clear()
+    pair.prove_empty()
+
+
+def test_releases_leave_in_portions_behind_what_was_said() -> None:
+    client = connected()
+    waiter = client.call(client.root, "kept")
+    client.take()
+    client.feed(none([b"answer", 1, [b"list", *([b"remote", 5] for _ in range(5000))]]))
+    client.notify(client.root, "x")
+    waiter.result().clear()
+    release = none([b"decref", 5])
+    first, second = client.broker.data_to_send(), client.broker.data_to_send()
+    said = none([b"message", 2, b"root", b"x", 0, [b"tuple"], DICT])
+    assert first == said + 4096 * release
+    assert second == 904 * release
+    assert client.take() == b""
+    assert client.counts() == {}
+
+
+def test_a_reference_may_die_in_another_thread(pair: Pair) -> None:
+    woken: list[int] = []
+    pair = join(Echo(), wake=lambda: woken.append(threading.get_ident()))
+    things = pair.ask("things", 3)
+    thread = threading.Thread(target=things.clear)
+    thread.start()
+    ident = thread.ident
+    thread.join()
+    assert woken == [ident]
+    pair.prove_empty()
+
+
+def test_a_call_goes_on_though_its_object_was_released(pair: Pair) -> None:
+    thing = pair.ask("thing")
+    waiter = pair.client.call(thing, "tell", 1)
+    del thing
+    data = pair.client.take()
+    # The release is right behind the call.
+    assert data.endswith(encode([b"decref", 1]))
+    pair.server.feed(data)
+    pair.run()
+    assert waiter.result() == 1
+    pair.prove_empty()
+
+
+def test_a_call_goes_on_though_its_object_is_released_while_it_runs(pair: Pair) -> None:
+    class Slow(Referenceable):
+        def __init__(self, root: Echo) -> None:
+            self.root = root
+
+        def remote_later(self) -> Any:
+            return self.root.remote_later()
+
+    root = pair.server.broker.exports.lookup(b"root")
+    root.thing = Slow(root)
+    waiter = pair.client.call(pair.ask("thing"), "later")
+    pair.run()
+    assert pair.server.counts() == {"calls_running": 1}
+    pair.server.answer(root.later[0].call, "done")
+    pair.run()
+    assert waiter.result() == "done"
+    pair.prove_empty()
+
+
+def test_refused_arguments_release_what_they_carried() -> None:
+    server = served()
+    refs = [[b"remote", n] for n in (1, 2, 2)]
+    for arguments in ([*refs, [b"foo", [b"remote", 3]]], [[b"foo", [b"remote", 3]], *refs]):
+        server.feed(none(call(*arguments)))
+        out = server.take()
+        assert b"InsecureJelly" in out
+        assert [out.count(none([b"decref", n])) for n in (1, 2, 3)] == [1, 2, 1]
+        assert server.counts() == {}
+    server.feed(none([b"message", 7, 99, b"x", 0, [b"tuple", *refs], DICT]))
+    assert server.take().count(b"decref") == 3
+    assert len(server.faults) == 1
+
+
+def test_a_cache_that_is_not_held() -> None:
+    server = served()
+    sexp = [b"cachemessage", 7, 9, b"x", 1, [b"tuple", [b"remote", 4]], DICT]
+    server.feed(none(sexp))
+    out = server.take()
+    assert b"Invalid Cache ID" in out
+    assert none([b"decref", 4]) in out
+    sexp[4] = 0
+    server.feed(none(sexp))
+    assert server.take() == none([b"decref", 4])
+    server.feed(none([b"decache", 9], [b"uncache", 9]))
+    assert len(server.faults) == 3
+    assert server.counts() == {}
+
+
+def test_a_peer_that_can_not_count_is_noted() -> None:
+    server = served()
+    server.feed(none([b"decref", 9], [b"decref", b"root"], [b"decref", [1]], [b"decref", 1.0]))
+    assert server.faults == ["the peer released a reference that it does not hold"] * 4
+    server.feed(none(call(name=b"any")))
+    assert b"answer" in server.take()
+
+
+def test_unknown_commands_and_what_was_not_understood() -> None:
+    server = served()
+    server.feed(none([b"frobnicate", 1], [b"didNotUnderstand", b"hum"]))
+    assert server.take() == none([b"didNotUnderstand", b"frobnicate"])
+    assert len(server.faults) == 2
+    assert server.closed == []
+
+
+# Answers that are wrong.
+
+
+def test_an_answer_that_nobody_waits_for() -> None:
+    client = connected()
+    for request in (77, 1.0, b"1", [1], -1):
+        client.feed(none([b"answer", request, [b"list", [b"remote", 5]]]))
+        assert client.take() == none([b"decref", 5])
+    client.feed(none([b"error", 77, 5]))
+    assert len(client.faults) == 6
+    assert client.counts() == {}
+
+
+def test_the_second_answer_to_a_call_is_not_one() -> None:
+    client = connected()
+    waiter = client.call(client.root, "x")
+    client.feed(none([b"answer", 1, 5], [b"answer", 1, 6]))
+    assert waiter.result() == 5
+    assert len(client.faults) == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[b"foo"], [b"list", [b"remote", 3], [b"foo"]], [b"dereference", 3], [b"local", 77], []],
+)
+@pytest.mark.parametrize("word", [b"answer", b"error"])
+def test_a_refused_answer_costs_that_call_only(word: bytes, value: Any) -> None:
+    client = connected()
+    waiters = [client.call(client.root, "x") for _ in range(2)]
+    client.take()
+    client.feed(none([word, 1, value], [b"answer", 2, 5]))
+    with pytest.raises(InsecureJelly) as caught:
+        waiters[0].result()
+    assert caught.value.remote
+    assert caught.value.where.startswith("result" if word == b"answer" else "error")
+    assert waiters[1].result() == 5
+    released = none([b"decref", 3]) if len(value) > 2 else b""
+    assert client.take() == released
+    assert client.counts() == {}
+
+
+def test_an_answer_that_is_nested_too_deep() -> None:
+    client = connected()
+    waiter = client.call(client.root, "x")
+    value: Any = [b"list"]
+    for _ in range(250):
+        value = [b"list", value]
+    client.feed(none([b"answer", 1, value]))
+    assert waiter.result() != []
+    waiter = client.call(client.root, "x")
+    deep = b"\x02\x80" + none(b"list")
+    client.feed(b"\x03\x80" + none(b"answer", 2) + deep * 300 + none([]))
+    with pytest.raises(LimitExceeded) as caught:
+        waiter.result()
+    assert caught.value.remote
+    assert client.closed == []
+
+
+@pytest.mark.parametrize(("value", "kind"), [([b"None"], "NoneType"), (5, "int"), (b"x", "bytes")])
+def test_an_error_that_is_no_error(value: Any, kind: str) -> None:
+    client = connected()
+    waiter = client.call(client.root, "x")
+    client.feed(none([b"error", 1, value]))
+    with pytest.raises(RemoteError, match=f"failed with a value: {kind}"):
+        waiter.result()
+
+
+def test_an_answer_that_is_an_error_fails_the_call() -> None:
+    client = connected()
+    waiter = client.call(client.root, "x")
+    state = [*DICT, [[b"unicode", b"value"], [b"unicode", b"no"]]]
+    client.feed(none([b"answer", 1, [FAILURE_TAG, state]]))
+    with pytest.raises(RemoteError, match="^no$"):
+        waiter.result()
+
+
+def test_a_registry_says_what_becomes_of_errors() -> None:
+    class Fallen(Error):
+        pass
+
+    registry = Registry()
+    registry.error(Fallen, name="app.Fell")
+    state = [*DICT, [b"type", b"app.Fell"], [b"value", b"down"]]
+    # Two connections may share one registry.
+    for _ in range(2):
+        client = connected(registry=registry)
+        waiter = client.call(client.root, "x")
+        client.feed(none([b"error", 1, [FAILURE_TAG, state]]))
+        with pytest.raises(Fallen, match="^down$"):
+            waiter.result()
+
+
+# Giving up.
+
+
+def test_nobody_is_told_of_an_abandoned_call(pair: Pair) -> None:
+    broker = pair.client.broker
+    waiter = Waiter()
+    request = broker.call(waiter, pair.root, "things", (2,))
+    broker.abandon(request)
+    broker.abandon(request)
+    broker.abandon(999)
+    pair.run()
+    assert waiter.done == 0
+    pair.prove_empty()
+    broker.abandon(request)
+
+
+def test_nobody_is_told_that_an_abandoned_call_is_lost(pair: Pair) -> None:
+    waiter = Waiter()
+    pair.client.broker.abandon(pair.client.broker.call(waiter, pair.root, "later"))
+    pair.client.broker.close()
+    pair.client.run()
+    assert waiter.done == 0
+    assert pair.client.closed == [None]
+
+
+# The end.
+
+
+def test_close(pair: Pair) -> None:
+    thing = pair.ask("thing")
+    pair.ask("keep", Thing())
+    waiters = [pair.client.call(thing, "tell", n) for n in range(2)]
+    broker = pair.client.broker
+    broker.close()
+    broker.close(ValueError("too late"))
+    kinds = [type(event) for event in broker.events()]
+    assert kinds == [events.CallFailed, events.CallFailed, events.Closed]
+    assert broker.next_event() is None
+    assert broker.closed
+    assert [waiter.done for waiter in waiters] == [0, 0]
+    # What was said before still goes out; no release does, for it is void.
+    del thing
+    assert pair.client.take().count(b"tell") == 2
+    assert pair.client.take() == b""
+    assert pair.client.counts() == {}
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        (None, "the connection was closed by this side"),
+        (OSError("no route"), "the connection was lost: no route"),
+        (OSError(), "the connection was lost"),
+    ],
+)
+def test_what_a_lost_call_is_told(pair: Pair, reason: OSError | None, text: str) -> None:
+    waiter = pair.client.call(pair.root, "later")
+    pair.client.broker.close(reason)
+    pair.client.run()
+    with pytest.raises(ConnectionLost) as caught:
+        waiter.result()
+    assert str(caught.value) == text
+    assert caught.value.__cause__ is reason
+    assert pair.client.closed == [reason]
+
+
+def test_a_reference_is_dead_afterwards(pair: Pair) -> None:
+    thing = pair.ask("thing")
+    pair.client.broker.close()
+    with pytest.raises(DeadReferenceError):
+        pair.client.call(thing, "tell")
+    with pytest.raises(DeadReferenceError):
+        pair.client.notify(pair.root, "any")
+
+
+def test_nothing_is_read_or_started_afterwards() -> None:
+    server = served()
+    server.auto = False
+    broker = server.broker
+    broker.receive_data(none(call(1), call(2), call(3)))
+    first = broker.next_event()
+    assert isinstance(first, CallReceived)
+    assert first.args == (1,)
+    broker.close()
+    broker.receive_data(none(call(4)))
+    server.run()
+    assert server.calls == []
+    assert server.closed == [None]
+    # A result that is ready too late is thrown away.
+    assert broker.answer(first, object()) is None
+    assert server.take() == b""
+    assert server.counts() == {}
+
+
+def test_calls_that_wait_never_start_afterwards() -> None:
+    server = served()
+    server.broker.receive_data(none(call(1), call(2)))
+    assert server.broker.next_event(start_calls=False) is None
+    assert server.counts().keys() == {"calls_waiting", "waiting_bytes"}
+    server.broker.close()
+    server.run()
+    assert server.take() == b""
+    assert server.counts() == {}
+
+
+def test_an_error_that_comes_too_late_is_thrown_away() -> None:
+    server = served()
+    server.auto = False
+    server.feed(none(call(1)))
+    server.broker.close()
+    server.broker.fail(server.calls[0], ValueError("x"))
+    server.run()
+    assert server.take() == b""
+    assert server.counts() == {}
+
+
+@pytest.mark.parametrize("reason", [None, OSError("reset")])
+def test_the_end_of_the_stream(reason: OSError | None) -> None:
+    server = served()
+    server.broker.receive_data(none(call(1), call(2)) + b"\x07\x80")
+    server.broker.receive_eof(reason)
+    server.broker.receive_eof(ValueError("the first reason counts"))
+    assert server.broker.next_event(start_calls=False) is None
+    assert server.closed == []
+    server.run()
+    # What had arrived was answered.
+    assert server.take().count(b"answer") == 2
+    (error,) = server.closed
+    if reason is None:
+        assert isinstance(error, EOFError)
+        assert str(error) == "the other side closed the connection"
+    else:
+        assert error is reason
+
+
+def test_the_end_of_the_stream_before_the_dialect() -> None:
+    client = Side(Broker("client"))
+    client.broker.receive_eof()
+    client.run()
+    assert isinstance(client.closed[0], EOFError)
+
+
+def test_what_is_broken_ends_with_what_was_good_answered() -> None:
+    server = served()
+    server.feed(none(call(1)) + b"\x88" + none(call(2)))
+    assert server.take().count(b"answer") == 1
+    (error,) = server.closed
+    assert isinstance(error, RemoteProtocolError)
+    server.feed(none(call(3)))
+    assert server.take() == b""
+
+
+# Room to read into.
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_bytes_arrive_in_a_buffer(size: int) -> None:
+    room = memoryview(bytearray(size))
+    server = served(buffer=room)
+    data = none(*(call(b"x" * 1000, request=n) for n in range(3)))
+    while data:
+        view = server.broker.get_buffer()
+        count = min(len(view), len(data))
+        view[:count] = data[:count]
+        server.broker.received(count)
+        data = data[count:]
+        server.run()
+    assert server.take().count(b"answer") == 3
+    server.broker.close()
+    view = server.broker.get_buffer()
+    view[:1] = b"\x07"
+    server.broker.received(1)
+    assert server.broker.next_event() is not None
+    assert server.broker.next_event() is None
+
+
+# What is to be sent.
+
+
+def test_what_is_to_be_sent_is_counted_until_it_has_left(pair: Pair) -> None:
+    broker = pair.client.broker
+    assert broker.messages_to_send == 0
+    pair.client.call(pair.root, "any")
+    pair.client.call(pair.root, "any")
+    assert broker.messages_to_send == 2
+    size = broker.ledger.used("out_bytes")
+    data = broker.data_to_send()
+    assert len(data) == size
+    assert broker.messages_to_send == 0
+    broker.data_left(size)
+    assert broker.ledger.used("out_bytes") == size
+    broker.data_left(3)
+    assert broker.ledger.used("out_bytes") == 3
+    broker.data_left(0)
+    pair.server.feed(data)
+    pair.prove_empty()
+
+
+def test_references_are_made_by_the_face() -> None:
+    class Handle(RemoteReference):
+        __slots__ = ("face",)
+
+        def __init__(self, broker: Broker, luid: int | bytes, face: str) -> None:
+            super().__init__(broker, luid)
+            self.face = face
+
+    pair = join(Echo(), reference_type=lambda broker, luid: Handle(broker, luid, "mine"))
+    assert isinstance(pair.root, Handle)
+    thing = pair.ask("thing")
+    assert isinstance(thing, Handle)
+    assert thing.face == "mine"
+    del thing
+    pair.prove_empty()
+
+
+def test_a_broker_that_is_forgotten_is_collected() -> None:
+    pair = join(Echo())
+    thing = pair.ask("thing")
+    gone = weakref.ref(pair.client.broker)
+    del pair, thing
+    gc.collect()
+    assert gone() is None
+
+
+def test_the_dialect_has_no_words_until_it_is_agreed() -> None:
+    server = Side(Broker("server", root=Echo()))
+    server.feed(encode(b"version", "pb"))
+    (error,) = server.closed
+    assert isinstance(error, RemoteProtocolError)
+    assert NONE.words == ()

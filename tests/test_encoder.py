@@ -1,0 +1,262 @@
+import datetime
+import decimal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pellucid import banana
+from pellucid.banana import NONE, PB, Framer
+from pellucid.encoder import Encoder, step_of
+from pellucid.errors import InsecureJelly, LimitExceeded
+from pellucid.limits import Limits
+from pellucid.ports import NullExporter
+
+UTC = datetime.UTC
+
+
+def encoder(**limits: int) -> Encoder:
+    return Encoder(PB, Limits(**limits), NullExporter())
+
+
+def encoded(value: object, **limits: int) -> Any:
+    one = encoder(**limits)
+    one.unit(value, "x")
+    return banana.decode(one.take())
+
+
+@pytest.mark.parametrize(
+    ("value", "jelly"),
+    [
+        (None, [b"None"]),
+        (True, [b"boolean", b"true"]),
+        (False, [b"boolean", b"false"]),
+        (0, 0),
+        (1023, 1023),
+        (1024, 1024),
+        (-1, -1),
+        (1.5, 1.5),
+        (b"x", b"x"),
+        (b"list", b"list"),
+        (b"x" * 127, b"x" * 127),
+        (b"x" * 128, b"x" * 128),
+        ("é", [b"unicode", "é".encode()]),
+        ([1], [b"list", 1]),
+        ((1,), [b"tuple", 1]),
+        ({1}, [b"set", 1]),
+        (frozenset({1}), [b"frozenset", 1]),
+        ({"k": 2}, [b"dictionary", [[b"unicode", b"k"], 2]]),
+        (decimal.Decimal("-1.10"), [b"decimal", -110, -2]),
+        (datetime.datetime(1, 2, 3, 4, 5, 6, 7), [b"datetime", b"1 2 3 4 5 6 7"]),
+        (datetime.date(1, 2, 3), [b"date", b"1 2 3"]),
+        (datetime.time(1, 2, 3, 4), [b"time", b"1 2 3 4"]),
+        (datetime.timedelta(1, 2, 3), [b"timedelta", b"1 2 3"]),
+    ],
+)
+def test_values(value: object, jelly: object) -> None:
+    assert encoded(value) == jelly
+    if type(value) in (list, tuple, set, frozenset, dict):
+        assert encoded([value, value]) == [b"list", [b"reference", 1, jelly], [b"dereference", 1]]
+    else:
+        assert encoded([value, value]) == [b"list", jelly, jelly]
+
+
+def test_cycles_and_the_order_of_numbers() -> None:
+    one: list[Any] = []
+    two: dict[str, Any] = {}
+    value = [one, two, two, one, one]
+    two["v"] = value
+    assert encoded(value) == [
+        b"reference",
+        1,
+        [
+            b"list",
+            [b"reference", 3, [b"list"]],
+            [b"reference", 2, [b"dictionary", [[b"unicode", b"v"], [b"dereference", 1]]]],
+            [b"dereference", 2],
+            [b"dereference", 3],
+            [b"dereference", 3],
+        ],
+    ]
+
+
+def test_each_unit_has_numbers_of_its_own() -> None:
+    one, shared = encoder(), [1]
+    one.raw(banana.list_header(2))
+    for _ in range(2):
+        one.unit((shared, shared), "x")
+    unit = [b"tuple", [b"reference", 1, [b"list", 1]], [b"dereference", 1]]
+    assert banana.decode(one.take()) == [unit, unit]
+
+
+class Mine:
+    """Says itself how it travels."""
+
+    def __init__(self, write: Callable[[Encoder], None]) -> None:
+        self.write = write
+
+    def write_jelly(self, encoder: Encoder) -> None:
+        self.write(encoder)
+
+
+def test_what_writes_itself() -> None:
+    assert encoded(Mine(lambda to: to.write_remote(7))) == [b"remote", 7]
+    assert encoded([Mine(lambda to: to.write_local(b"root"))]) == [b"list", [b"local", b"root"]]
+    assert encoded(Mine(lambda to: to.write_sexp([1, [b"x"]]))) == [1, [b"x"]]
+
+
+def test_what_an_encoder_shows() -> None:
+    exporter = NullExporter()
+    one = Encoder(NONE, Limits(), exporter, "me")
+    assert (one.dialect, one.exporter, one.perspective) == (NONE, exporter, "me")
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("\ud800", "a text with lone surrogates can't be sent"),
+        (Text("secret"), "a test_encoder.Text can't be sent"),
+        (Text, "the class test_encoder.Text can't be sent"),
+        (Mine, "the class test_encoder.Mine can't be sent"),
+        (len, "a builtins.builtin_function_or_method can't be sent"),
+        (sys, "a builtins.module can't be sent"),
+        (bytearray(b"secret"), "a builtins.bytearray can't be sent"),
+        (decimal.Decimal("NaN"), "a decimal.Decimal that is not finite can't be sent"),
+        (decimal.Decimal("-Inf"), "a decimal.Decimal that is not finite can't be sent"),
+        (
+            datetime.datetime(1, 1, 1, tzinfo=UTC),
+            "a datetime.datetime with a time zone can't be sent",
+        ),
+        (datetime.time(tzinfo=UTC), "a datetime.time with a time zone can't be sent"),
+    ],
+)
+def test_what_is_refused(value: object, text: str) -> None:
+    with pytest.raises(InsecureJelly) as caught:
+        encoder().unit([value], "arguments")
+    assert str(caught.value).replace(f"{__name__}.", "test_encoder.") == f"arguments[0]: {text}"
+    assert caught.value.where == "arguments[0]"
+    assert not caught.value.remote
+
+
+def refusal(value: object) -> str:
+    with pytest.raises(InsecureJelly) as caught:
+        encoder().unit(value, "arguments")
+    return caught.value.where
+
+
+def test_the_place_is_told() -> None:
+    bad = object()
+    assert refusal(bad) == "arguments"
+    assert refusal((1, 2, {"owner": bad})) == "arguments[2]['owner']"
+    assert refusal([{b"k": [0, (bad,)]}]) == "arguments[0][b'k'][1][0]"
+    assert refusal({1: 2, bad: 3}) == "arguments{key 1}"
+    assert refusal({1: 2, (1,): bad}) == "arguments{value 1}"
+    assert refusal({1: {bad}}) == "arguments[1]{member}"
+    assert refusal({1: frozenset({bad})}) == "arguments[1]{member}"
+
+
+def test_steps() -> None:
+    assert step_of("x" * 50, 0) == f"['{'x' * 40}']"
+    assert step_of(None, 0) == "[None]"
+    assert step_of(True, 0) == "[True]"
+    assert step_of(1.5, 0) == "[1.5]"
+    assert step_of((1,), 3) == "{value 3}"
+
+
+@pytest.mark.parametrize(
+    ("value", "limits", "limit", "asked"),
+    [
+        (2**448, {}, "integer_bits", 449),
+        (decimal.Decimal(10**200), {}, "integer_bits", 665),
+        (b"x" * 655_361, {}, "string_bytes", 655_361),
+        ("é" * 6, {"string_bytes": 11}, "string_bytes", 12),
+        ([0] * 655_360, {}, "list_items", 655_361),
+        ({1, 2, 3}, {"list_items": 3}, "list_items", 4),
+        ({1: 2, 2: 3, 3: 4}, {"list_items": 3}, "list_items", 4),
+        ([[[]]], {"depth_sent": 1}, "depth_sent", 2),
+    ],
+)
+def test_limits(value: object, limits: dict[str, int], limit: str, asked: int) -> None:
+    with pytest.raises(LimitExceeded) as caught:
+        encoder(**limits).unit((value,) if "depth_sent" not in limits else value, "x")
+    assert (caught.value.limit, caught.value.value) == (limit, asked)
+    assert caught.value.where == "x[0]"
+    assert not caught.value.remote
+
+
+def test_what_is_just_within_the_limits() -> None:
+    assert len(encoded([0] * 655_359)) == 655_360
+    assert encoded("x" * 11, string_bytes=11) == [b"unicode", b"x" * 11]
+    assert encoded([[]], depth_sent=2) == [b"list", [b"list"]]
+    encoded(decimal.Decimal("1E+1000000"))
+
+
+def test_the_stack_that_is_left() -> None:
+    value: list[Any] = []
+    for _ in range(90):
+        value = [value]
+    write = Mine(lambda to: _use_up_the_stack())
+    for bad in (write, [write]):
+        with pytest.raises(LimitExceeded, match="stack that is left") as caught:
+            encoder().unit(bad, "x")
+        assert caught.value.limit == "depth_sent"
+        assert caught.value.where == "x"
+
+
+def _use_up_the_stack() -> None:
+    raise RecursionError("much too long")
+
+
+def test_whatever_a_writer_raises() -> None:
+    def write(to: Encoder) -> None:
+        raise KeyError("k")
+
+    with pytest.raises(InsecureJelly, match=r"x\[0\]: .*builtins.KeyError") as caught:
+        encoder().unit([Mine(write)], "x")
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_messages_that_are_too_long() -> None:
+    one = encoder(message_bytes=10)
+    one.raw(b"x" * 10)
+    assert one.take() == b"x" * 10
+    one.raw(b"x" * 11)
+    with pytest.raises(LimitExceeded) as caught:
+        one.take()
+    assert (caught.value.limit, caught.value.value) == ("message_bytes", 11)
+    assert one.take() == b""
+
+
+def test_messages_of_too_many_items() -> None:
+    value = [1.5, b"x" * 300, [1, 2], 2**447, []]
+    data = banana.encode(value)
+    one = encoder(items=7)
+    one.raw(data)
+    assert one.take() == data
+    framer = Framer(PB, Limits(items=7))
+    framer.feed(data)
+    assert framer.next_message() == data
+    one = encoder(items=6)
+    one.raw(data)
+    with pytest.raises(LimitExceeded) as caught:
+        one.take()
+    assert (caught.value.limit, caught.value.value) == ("items", 7)
+    framer = Framer(PB, Limits(items=6))
+    framer.feed(data)
+    with pytest.raises(LimitExceeded):
+        framer.next_message()
+
+
+def test_reset() -> None:
+    one = encoder()
+    with pytest.raises(InsecureJelly):
+        one.unit([1, object()], "x")
+    assert one.out
+    one.reset()
+    one.unit(1, "x")
+    assert one.take() == b"\x01\x81"

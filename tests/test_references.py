@@ -1,0 +1,537 @@
+"""Both tables, by themselves: counts, ids, what is undone, what dies where and when."""
+
+import copy
+import gc
+import pickle
+import threading
+from typing import Any
+
+import pytest
+
+from pellucid.errors import InsecureJelly, LimitExceeded
+from pellucid.flavors import Referenceable
+from pellucid.limits import Ledger, Limits
+from pellucid.references import Exports, Imports, Keyhole, RemoteReference
+
+
+def exports(**limits: int) -> tuple[Exports, Ledger]:
+    ledger = Ledger(Limits(**limits))  # type: ignore[arg-type]
+    return Exports(ledger), ledger
+
+
+class Holder:
+    """An import table, and how often it woke somebody."""
+
+    def __init__(self, **limits: int) -> None:
+        self.ledger = Ledger(Limits(**limits))  # type: ignore[arg-type]
+        self.woken = 0
+        self.imports = Imports(self.ledger, self.make, self.wake)
+
+    def make(self, luid: int | bytes) -> RemoteReference:
+        return RemoteReference(self, luid)
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def receive(self, luid: int | bytes, times: int = 1) -> RemoteReference:
+        """A message that names an id so often."""
+        for _ in range(times):
+            reference = self.imports.receive(luid)
+        self.imports.commit()
+        return reference
+
+    def take(self) -> list[int | bytes]:
+        return self.imports.take_releases(1000)
+
+    def prove_empty(self) -> None:
+        gc.collect()
+        assert self.take() == []
+        assert len(self.imports) == 0
+        assert not self.imports.owes
+        assert self.ledger.used("references_held") == 0
+
+
+def prove_empty(table: Exports, ledger: Ledger) -> None:
+    assert len(table) == 0
+    assert ledger.used("references_exported") == 0
+
+
+# A reference.
+
+
+class Exporter:
+    def home(self, reference: Any) -> int | bytes:
+        luid: int | bytes = reference.luid
+        return luid
+
+
+class Encoder:
+    def __init__(self) -> None:
+        self.exporter = Exporter()
+        self.written: list[int | bytes] = []
+
+    def write_local(self, luid: int | bytes) -> None:
+        self.written.append(luid)
+
+
+class Mine(RemoteReference):
+    __slots__ = ()
+
+
+def test_a_reference_goes_home() -> None:
+    encoder = Encoder()
+    RemoteReference(None, 7).write_jelly(encoder)
+    RemoteReference(None, b"root").write_jelly(encoder)
+    assert encoder.written == [7, b"root"]
+
+
+def test_a_reference_shows_its_id_only() -> None:
+    assert repr(RemoteReference(None, 7)) == "<RemoteReference 7>"
+    assert repr(RemoteReference(None, b"root")) == "<RemoteReference root>"
+    assert repr(Mine(None, b"\xff")) == "<Mine \ufffd>"
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_reference_stays_where_it_is(duplicate: Any) -> None:
+    with pytest.raises(TypeError, match="a Mine belongs to its connection"):
+        duplicate(Mine(None, 7))
+
+
+def test_references_can_be_compared_and_hashed() -> None:
+    one, other, root = Mine(None, 7), RemoteReference(None, 7), RemoteReference(None, b"root")
+    assert one != other
+    assert one != None  # noqa: E711 - that it does not raise is the point
+    assert root not in [1, one]
+    assert len({one, other, root}) == 3
+
+
+# What the other side holds of ours.
+
+
+def test_one_object_has_one_id_and_is_counted_at_each_occurrence() -> None:
+    table, ledger = exports()
+    first, second = Referenceable(), Referenceable()
+    assert [table.export(obj) for obj in (first, second, first)] == [1, 2, 1]
+    table.commit()
+    assert len(table) == ledger.used("references_exported") == 2
+    assert [table.decref(1), table.decref(1), table.decref(1)] == [True, True, False]
+    assert table.lookup(1) is None
+    assert table.lookup(2) is second
+    assert table.decref(2)
+    prove_empty(table, ledger)
+
+
+def test_an_id_is_never_used_again() -> None:
+    table, ledger = exports()
+    obj = Referenceable()
+    for luid in (1, 2, 3):
+        assert table.export(obj) == luid
+        table.commit()
+        assert table.decref(luid)
+    prove_empty(table, ledger)
+
+
+def test_equal_objects_are_not_the_same() -> None:
+    class Equal(Referenceable):
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = None  # type: ignore[assignment]
+
+    table, ledger = exports()
+    one, other = Equal(), Equal()
+    assert [table.export(one), table.export(other)] == [1, 2]
+    table.undo()
+    prove_empty(table, ledger)
+
+
+def test_what_is_exported_is_kept_alive() -> None:
+    table, _ = exports()
+    table.export(Referenceable())
+    table.commit()
+    gc.collect()
+    assert type(table.lookup(1)) is Referenceable
+
+
+def test_undo_takes_back_ids_and_counts() -> None:
+    table, ledger = exports()
+    old = Referenceable()
+    table.export(old)
+    table.commit()
+    for obj in (Referenceable(), old, Referenceable(), old):
+        table.export(obj)
+    assert len(table) == 3
+    table.undo()
+    assert len(table) == ledger.used("references_exported") == 1
+    assert table.export(Referenceable()) == 2
+    table.undo()
+    assert table.decref(1)
+    assert not table.decref(1)
+    prove_empty(table, ledger)
+
+
+def test_undo_takes_back_an_object_that_occurred_twice() -> None:
+    table, ledger = exports()
+    twice = Referenceable()
+    assert [table.export(obj) for obj in (twice, Referenceable(), twice)] == [1, 2, 1]
+    table.undo()
+    assert table.export(Referenceable()) == 1
+    table.undo()
+    prove_empty(table, ledger)
+
+
+def test_undo_after_a_commit_takes_nothing_back() -> None:
+    table, ledger = exports()
+    table.undo()
+    table.commit()
+    table.export(Referenceable())
+    table.commit()
+    table.undo()
+    assert len(table) == 1
+    table.clear()
+    prove_empty(table, ledger)
+
+
+def test_too_many_exports() -> None:
+    table, ledger = exports(references_exported=2)
+    kept = [Referenceable(), Referenceable()]
+    for obj in kept:
+        table.export(obj)
+    table.commit()
+    assert table.export(kept[0]) == 1
+    with pytest.raises(LimitExceeded, match=r"Maximum PB reference count exceeded\.") as caught:
+        table.export(Referenceable())
+    assert (caught.value.limit, caught.value.value) == ("references_exported", 3)
+    assert not caught.value.remote
+    table.undo()
+    assert table.decref(1)
+    assert table.export(Referenceable()) == 3
+    table.undo()
+    table.decref(2)
+    prove_empty(table, ledger)
+
+
+def test_names_are_not_counted() -> None:
+    table, ledger = exports()
+    obj = Referenceable()
+    table.publish(b"root", obj)
+    assert table.lookup(b"root") is table.resolve_home(b"root") is obj
+    assert not table.decref(b"root")
+    assert table.export(obj) == 1
+    assert table.decref(1)
+    assert table.lookup(b"root") is obj
+    prove_empty(table, ledger)
+
+
+@pytest.mark.parametrize("luid", [77, -1, b"root", b"", None])
+def test_an_id_that_was_never_given_out(luid: object) -> None:
+    table, _ = exports()
+    assert table.lookup(luid) is None
+    assert not table.decref(luid)
+    with pytest.raises(InsecureJelly, match="does not know"):
+        table.resolve_home(luid)
+
+
+def test_an_object_comes_home_behind_its_last_decref() -> None:
+    table, ledger = exports()
+    obj = Referenceable()
+    table.export(obj)
+    assert table.resolve_home(1) is obj
+    assert table.decref(1)
+    assert table.lookup(1) is None
+    assert table.resolve_home(1) is obj
+    assert table.export(obj) == 2
+    assert table.resolve_home(1) is table.resolve_home(2) is obj
+    assert table.decref(2)
+    prove_empty(table, ledger)
+
+
+def test_a_remembered_id_keeps_nothing_alive() -> None:
+    table, ledger = exports()
+    table.export(Referenceable())
+    table.commit()
+    table.decref(1)
+    gc.collect()
+    with pytest.raises(InsecureJelly):
+        table.resolve_home(1)
+    prove_empty(table, ledger)
+
+
+def test_so_many_ids_are_remembered() -> None:
+    table, ledger = exports(remembered_ids=3)
+    objs = [Referenceable() for _ in range(5)]
+    for luid, obj in enumerate(objs, 1):
+        assert table.export(obj) == luid
+        table.decref(luid)
+    for luid in (1, 2):
+        with pytest.raises(InsecureJelly):
+            table.resolve_home(luid)
+    assert [table.resolve_home(luid) for luid in (3, 4, 5)] == objs[2:]
+    prove_empty(table, ledger)
+
+
+def test_when_the_connection_is_over_all_exports_are_forgotten() -> None:
+    table, ledger = exports()
+    kept, remembered = Referenceable(), Referenceable()
+    table.publish(b"root", kept)
+    table.export(remembered)
+    table.decref(1)
+    table.export(kept)
+    table.clear()
+    for luid in (1, 2, b"root"):
+        assert table.lookup(luid) is None
+        with pytest.raises(InsecureJelly):
+            table.resolve_home(luid)
+    table.undo()
+    prove_empty(table, ledger)
+
+
+# What we hold of theirs.
+
+
+def test_one_id_is_one_reference_while_one_is_alive() -> None:
+    holder = Holder()
+    reference = holder.receive(7)
+    assert holder.receive(7) is reference
+    assert len(holder.imports) == 1
+    assert holder.receive(b"seven") is not reference
+    assert holder.take() == [b"seven"]
+    del reference
+    assert holder.take() == [7, 7]
+    holder.prove_empty()
+
+
+def test_a_decref_is_owed_for_each_occurrence() -> None:
+    holder = Holder()
+    reference = holder.receive(7, times=3)
+    assert holder.take() == []
+    assert holder.receive(7) is reference
+    assert not holder.imports.owes
+    del reference
+    assert holder.imports.owes
+    assert holder.take() == [7, 7, 7, 7]
+    holder.prove_empty()
+
+
+def test_the_same_id_comes_again_before_its_release_was_taken() -> None:
+    holder = Holder()
+    del_me = holder.receive(7, times=2)
+    del del_me
+    again = holder.receive(7)
+    assert len(holder.imports) == holder.ledger.used("references_held") == 1
+    assert holder.take() == [7, 7]
+    assert holder.receive(7) is again
+    del again
+    assert holder.take() == [7, 7]
+    holder.prove_empty()
+
+
+def test_releases_are_taken_in_portions() -> None:
+    holder = Holder()
+    references = [holder.receive(luid, times=3) for luid in (1, 2)]
+    references.clear()
+    taken = [holder.imports.take_releases(2) for _ in range(4)]
+    assert [len(part) for part in taken] == [2, 2, 2, 0]
+    assert sorted(sum(taken, [])) == [1, 1, 1, 2, 2, 2]
+    holder.prove_empty()
+
+
+def test_somebody_is_woken_once_for_many() -> None:
+    holder = Holder()
+    references = [holder.receive(luid) for luid in range(1, 11)]
+    assert holder.woken == 0
+    references.clear()
+    assert holder.woken == 1
+    assert sorted(holder.take(), key=int) == list(range(1, 11))
+    late = holder.receive(11)
+    del late
+    assert holder.woken == 2
+    holder.take()
+    holder.prove_empty()
+
+
+def test_a_cycle_is_released_when_it_is_collected() -> None:
+    class Node:
+        def __init__(self, reference: RemoteReference) -> None:
+            self.reference = reference
+            self.self = self
+
+    holder = Holder()
+    gc.collect()
+    gc.disable()
+    try:
+        node = Node(holder.receive(7))
+        del node
+        assert holder.take() == []
+        gc.collect()
+    finally:
+        gc.enable()
+    assert holder.woken == 1
+    assert holder.take() == [7]
+    holder.prove_empty()
+
+
+def test_a_finalizer_may_run_while_another_reference_is_received() -> None:
+    """The collector may run at any allocation, so also in the midst of what the table does."""
+    holder = Holder()
+    made: list[int | bytes] = []
+
+    def make(luid: int | bytes) -> RemoteReference:
+        made.append(luid)
+        doomed.clear()
+        gc.collect()
+        return RemoteReference(holder, luid)
+
+    imports = Imports(holder.ledger, make, holder.wake)
+    doomed: list[object] = []
+    first = imports.receive(1)
+    doomed.append([first])
+    del first
+    second = imports.receive(2)
+    imports.commit()
+    assert made == [1, 2]
+    assert imports.take_releases(9) == [1]
+    assert len(imports) == 1
+    del second
+    assert imports.take_releases(9) == [2]
+    assert holder.ledger.used("references_held") == 0
+
+
+def test_references_die_in_any_thread() -> None:
+    holder = Holder()
+    batches = [[holder.receive(luid) for luid in range(n, 400, 4)] for n in range(4)]
+    begin = threading.Barrier(4)
+
+    def drop(batch: list[RemoteReference]) -> None:
+        begin.wait()
+        while batch:
+            batch.pop()
+
+    threads = [threading.Thread(target=drop, args=(batch,)) for batch in batches]
+    taken: list[int | bytes] = []
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        taken += holder.imports.take_releases(7)
+    for thread in threads:
+        thread.join()
+    while holder.imports.owes:
+        taken += holder.imports.take_releases(7)
+    assert sorted(taken, key=int) == list(range(400))
+    assert holder.woken >= 1
+    holder.prove_empty()
+
+
+def test_a_refused_message_releases_all_that_it_carried() -> None:
+    holder = Holder()
+    old = holder.receive(1)
+    holder.imports.receive(1)
+    holder.imports.receive(2)
+    # Id 3 stood behind what was refused.
+    holder.imports.refuse([1, 2, 3])
+    assert holder.woken == 1
+    assert sorted(holder.take(), key=int) == [1, 2, 3]
+    del old
+    assert holder.take() == [1]
+    holder.prove_empty()
+
+
+def test_a_refused_message_that_carried_nothing_wakes_nobody() -> None:
+    holder = Holder()
+    holder.imports.refuse([])
+    holder.imports.commit()
+    assert holder.woken == 0
+    holder.prove_empty()
+
+
+def test_a_reference_of_a_refused_message_that_lives_on_owes_nothing() -> None:
+    holder = Holder()
+    stray = holder.imports.receive(5)
+    holder.imports.refuse([5])
+    assert holder.take() == [5]
+    assert holder.receive(5) is stray
+    del stray
+    assert holder.take() == [5]
+    holder.prove_empty()
+
+
+def test_too_many_held() -> None:
+    holder = Holder(references_held=2)
+    references = [holder.receive(1), holder.receive(2)]
+    assert holder.receive(1) is references[0]
+    with pytest.raises(LimitExceeded, match="too many references held") as caught:
+        holder.imports.receive(3)
+    assert (caught.value.limit, caught.value.value) == ("references_held", 3)
+    assert caught.value.remote
+    references.pop()
+    # What is dead is not held, though its release was not taken yet.
+    assert holder.imports.owes
+    references.append(holder.receive(3))
+    references.clear()
+    assert sorted(holder.take(), key=int) == [1, 1, 2, 3]
+    holder.prove_empty()
+
+
+def test_when_the_connection_is_over_nothing_is_owed() -> None:
+    holder = Holder()
+    kept, dead = holder.receive(1), holder.receive(2)
+    holder.imports.receive(3)
+    del dead
+    holder.imports.refuse([4])
+    woken = holder.woken
+    holder.imports.clear()
+    assert holder.take() == []
+    del kept
+    assert holder.woken == woken
+    holder.prove_empty()
+
+
+def test_a_reference_that_outlives_the_table_is_silent() -> None:
+    holder = Holder()
+    kept = holder.receive(1)
+    holder.imports.clear()
+    del kept
+    assert holder.woken == 0
+    holder.prove_empty()
+
+
+# What encoder and decoder see.
+
+
+def test_the_keyhole_shows_both_tables() -> None:
+    table, ledger = exports()
+    holder = Holder()
+    keyhole = Keyhole(holder, table, holder.imports)
+    obj = Referenceable()
+    assert keyhole.export(obj) == 1
+    assert keyhole.local(1) is obj
+    keyhole.undo()
+    prove_empty(table, ledger)
+    reference = keyhole.remote(7)
+    holder.imports.commit()
+    assert keyhole.home(reference) == 7
+    del reference
+    assert holder.take() == [7]
+    holder.prove_empty()
+
+
+def test_a_reference_goes_to_its_own_connection_only() -> None:
+    table, _ = exports()
+    holder, other = Holder(), Holder()
+    keyhole = Keyhole(holder, table, holder.imports)
+    with pytest.raises(InsecureJelly, match="only over the connection it came from"):
+        keyhole.home(other.receive(7))
+    assert other.take() == [7]
+    other.prove_empty()
+
+
+def test_there_are_no_caches() -> None:
+    table, _ = exports()
+    holder = Holder()
+    keyhole = Keyhole(holder, table, holder.imports)
+    for refuse in (keyhole.cache, keyhole.home_cache):
+        with pytest.raises(InsecureJelly, match="caches can't be sent"):
+            refuse(Referenceable())
+    for unknown in (keyhole.cached, keyhole.lcache):
+        with pytest.raises(InsecureJelly, match="an unknown cache"):
+            unknown(1)
