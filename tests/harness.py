@@ -5,7 +5,7 @@ from typing import Any
 
 from pellucid.broker import Broker
 from pellucid.errors import PBError
-from pellucid.events import CallCompleted, CallFailed, CallReceived, Closed, Event, PeerFault, Ready
+from pellucid.events import CallCompleted, CallFailed, CallReceived, Event, PeerFault, Ready
 from pellucid.flavors import Referenceable, Root
 from pellucid.references import RemoteReference
 
@@ -114,6 +114,14 @@ class Side:
         refusal = self.broker.answer(call, value)
         if refusal is not None:
             self.refusals.append(refusal.with_traceback(None))
+
+    def waits(self) -> bool:
+        """Whether a call waits and could start."""
+        return self.broker.has_waiting
+
+    def reads(self) -> bool:
+        """Whether reading may go on."""
+        return self.broker.wants_data
 
     def take(self) -> bytes:
         """All that is to be sent, as if it left at once."""

@@ -71,7 +71,7 @@ def test_nothing_else_is_reachable(name: str) -> None:
 
 
 def test_the_prefix_is_in_the_text() -> None:
-    with pytest.raises(NoSuchMethod, match="^No such method: meter_nosuch$"):
+    with pytest.raises(NoSuchMethod, match=r"^No such method: meter_nosuch$"):
         Meter().find_method("nosuch")
 
 

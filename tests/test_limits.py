@@ -65,7 +65,7 @@ def test_the_numbers_can_be_set_and_not_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         limits.items = 6  # type: ignore[misc]
     with pytest.raises(TypeError):
-        Limits(5)  # type: ignore[misc]
+        Limits(5)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Limits)])
@@ -81,7 +81,7 @@ def test_the_bounds_of_the_wire(name: str) -> None:
     most: dict[str, Any] = {name: SIZE}
     assert getattr(Limits(**most), name) == SIZE
     with pytest.raises(ValueError, match=rf"limits\.{name} can't be above the wire's own 655360"):
-        Limits(**{name: SIZE + 1})  # type: ignore[arg-type]
+        Limits(**{name: SIZE + 1})
 
 
 @pytest.mark.parametrize("name", ["depth_received", "depth_sent"])
@@ -89,7 +89,7 @@ def test_the_bound_of_the_stack(name: str) -> None:
     most: dict[str, Any] = {name: 256}
     assert getattr(Limits(**most), name) == 256
     with pytest.raises(ValueError, match="can't be above 256"):
-        Limits(**{name: 257})  # type: ignore[arg-type]
+        Limits(**{name: 257})
 
 
 # The ledger.
@@ -292,13 +292,13 @@ def test_calls_running() -> None:
     first, second = server.app.later
     assert server.counts()["calls_running"] == 2
     assert server.counts()["calls_waiting"] == 2
-    assert not server.broker.has_waiting
+    assert not server.waits()
     # Answers and counts are read all the same.
     server.tell([b"decref", 9])
     assert len(server.faults) == 1
     assert first.call is not None
     server.answer(first.call, 1)
-    assert server.broker.has_waiting
+    assert server.waits()
     server.run()
     assert len(server.app.later) == 3
     for later in server.app.later[1:]:
@@ -319,12 +319,12 @@ def test_calls_waiting() -> None:
     broker = server.broker
     call = encode([b"message", 7, b"root", b"kind", 1, [b"tuple", 1], [b"dictionary"]], "none")
     broker.receive_data(call * 4)
-    assert broker.wants_data
+    assert server.reads()
     assert broker.next_event(start_calls=False) is None
     assert server.counts() == {"calls_waiting": 2, "waiting_bytes": 2 * len(call)}
-    assert not broker.wants_data
+    assert not server.reads()
     server.run()
-    assert broker.wants_data
+    assert server.reads()
     assert server.take().count(b"unicode\x03\x82int") == 4
     assert server.counts() == {}
 
@@ -337,7 +337,7 @@ def test_waiting_bytes() -> None:
     broker.receive_data(call * 4)
     assert broker.next_event(start_calls=False) is None
     assert server.counts()["calls_waiting"] == 2
-    assert not broker.wants_data
+    assert not server.reads()
     server.run()
     assert server.take().count(b"bytes") == 4
     assert server.counts() == {}
@@ -369,10 +369,10 @@ def test_out_bytes() -> None:
     for _ in range(4):
         server.tell(call)
     assert server.counts()["calls_waiting"] == 3
-    assert not server.broker.has_waiting
+    assert not server.waits()
     for left in (2, 1, 0):
         assert server.take().count(b"answer") == 1
-        assert server.broker.has_waiting
+        assert server.waits()
         server.run()
         assert server.counts().get("calls_waiting", 0) == left
     assert server.take().count(b"answer") == 1
@@ -394,7 +394,7 @@ def test_refusals_do_not_pile_up_where_nobody_takes_them(sexp: Any) -> None:
     server.run()
     assert server.counts()["calls_waiting"] == 50
     assert server.counts()["out_bytes"] < 2000
-    assert not broker.wants_data
+    assert not server.reads()
     answers = 0
     while data := server.take():
         answers += data.count(b"CopyableFailure")

