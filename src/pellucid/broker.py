@@ -377,7 +377,8 @@ class Broker:
             raise DeadReferenceError("the connection of this reference has ended")
         if not self.ready:
             raise LocalProtocolError("no call can be made before the dialect is agreed")
-        if reference.broker is not self:
+        owner: object = reference.broker
+        if owner is not self:
             raise LocalProtocolError("a reference of another connection")
         if not self.ledger.has_room("out_bytes"):
             self.ledger.charge("out_bytes", 1)

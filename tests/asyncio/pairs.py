@@ -1,17 +1,18 @@
 """Two connections joined by a socket pair, and what else the tests of this face share."""
 
 import asyncio
-import gc
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import pytest
+
 import pellucid
 from pellucid import Connection, Limits
 from pellucid.asyncio.calls import EAGER_TASKS
 
-PATIENCE = 30.0
+PATIENCE = 10.0
 FREE = "pb://127.0.0.1:0"
 
 _T = TypeVar("_T")
@@ -144,5 +145,7 @@ async def failure(call: "asyncio.Future[Any]") -> BaseException:
     return error
 
 
-def collect() -> None:
-    gc.collect()
+def at_once(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Run a coroutine that has nothing to wait for."""
+    with pytest.raises(StopIteration):
+        coroutine.send(None)

@@ -17,8 +17,6 @@ from pellucid.asyncio.listen import Listening, listen
 from pellucid.asyncio.url import Address
 from tests.asyncio.pairs import Run
 
-HAS_IPV6 = socket.has_ipv6
-
 
 def _can_ipv6() -> bool:
     try:
@@ -84,7 +82,7 @@ class _Loop:
 def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def resolve(*hosts: str) -> None:
         loop: Any = _Loop(asyncio.get_running_loop(), _Names(*hosts))
-        monkeypatch.setattr(module.asyncio, "get_running_loop", lambda: loop)
+        monkeypatch.setattr(asyncio, "get_running_loop", lambda: loop)
 
     return resolve
 
@@ -147,7 +145,7 @@ def _fail(
                 raise OSError(number, os.strerror(number))
             real(self, where)
 
-    monkeypatch.setattr(module.socket, "socket", Socket)
+    monkeypatch.setattr(socket, "socket", Socket)
     return failed
 
 
@@ -225,7 +223,7 @@ def test_what_else_binding_says_is_not_hidden(
     async def main() -> None:
         resolve("127.0.0.1")
         _fail(monkeypatch, bind=lambda where: errno.EACCES)
-        with pytest.raises(PermissionError, match="127.0.0.1 port 0"):
+        with pytest.raises(PermissionError, match=r"127.0.0.1 port 0"):
             await listen(asyncio.Protocol, Address("somewhere", 0))
 
     run(main())
@@ -243,8 +241,8 @@ def test_addresses_are_bound_where_options_differ(
                 set_options.append(args[1])
                 super().setsockopt(*args)
 
-        monkeypatch.setattr(module.socket, "socket", Socket)
-        monkeypatch.setattr(module.os, "name", "nt")
+        monkeypatch.setattr(socket, "socket", Socket)
+        monkeypatch.setattr(os, "name", "nt")
         sockets = module._bind_all([(socket.AF_INET, ("127.0.0.1", 0))], 0)
         monkeypatch.undo()
         assert socket.SO_REUSEADDR not in set_options
@@ -282,7 +280,7 @@ def test_listening_that_fails_half_way_closes_all(
             raise OSError("no")
 
         loop.create_unix_server = create
-        monkeypatch.setattr(module.asyncio, "get_running_loop", lambda: loop)
+        monkeypatch.setattr(asyncio, "get_running_loop", lambda: loop)
         with pytest.raises(OSError, match="no"):
             await listen(asyncio.Protocol, Address(path=str(place)))
         assert not place.exists()

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import socket
 import stat
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +12,8 @@ import pytest
 
 import pellucid
 from pellucid import Connection, Limits, LocalProtocolError, Server
-from tests.asyncio.pairs import FREE, Echo, Run, Thing, Waiting, failure, until
+from pellucid.asyncio import url
+from tests.asyncio.pairs import FREE, Echo, Run, Thing, Waiting, at_once, failure, until
 
 
 def test_serve_can_be_awaited(run: Run) -> None:
@@ -27,7 +27,7 @@ def test_serve_can_be_awaited(run: Run) -> None:
         server.close()
         assert repr(server) == f"<Server closed {server.url}>"
         await server.wait_closed()
-        with pytest.raises(OSError, match="(?i)refused|connect"):
+        with pytest.raises(OSError, match=r"(?i)refused|connect"):
             await pellucid.connect(server.url)
 
     run(main())
@@ -38,7 +38,7 @@ def test_serve_is_a_context_that_ends_in_close_and_wait_closed(run: Run) -> None
         async with pellucid.serve(Echo(), FREE) as server:
             connection = await pellucid.connect(server.url)
             assert await connection.root.call("echo", 1) == 1
-        await asyncio.wait_for(server.wait_closed(), 0)
+        at_once(server.wait_closed())
         assert server.connections == ()
         await connection.wait_closed()
 
@@ -49,7 +49,7 @@ def test_a_server_that_was_awaited_is_a_context_too(run: Run) -> None:
     async def main() -> None:
         async with await pellucid.serve(Echo(), FREE) as server:
             pass
-        await asyncio.wait_for(server.wait_closed(), 0)
+        at_once(server.wait_closed())
 
     run(main())
 
@@ -78,7 +78,7 @@ def test_the_context_closes_also_when_cancelled(run: Run) -> None:
             await task
         assert root.ended == ["cancelled"]
         assert isinstance(await failure(call), pellucid.ConnectionLost)
-        await asyncio.wait_for(servers[0].wait_closed(), 0)
+        at_once(servers[0].wait_closed())
         await connection.wait_closed()
 
     run(main())
@@ -105,7 +105,7 @@ def test_serve_forever_closes_when_cancelled(run: Run) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(server.wait_closed(), 0)
+        at_once(server.wait_closed())
         await connection.wait_closed()
 
     run(main())
@@ -114,18 +114,19 @@ def test_serve_forever_closes_when_cancelled(run: Run) -> None:
 def test_connections_oldest_first(run: Run) -> None:
     async def main() -> None:
         async with pellucid.serve(Echo(), FREE) as server:
-            assert server.connections == ()
+            assert not server.connections
             clients: list[Connection] = []
             for n in range(1, 4):
                 clients.append(await pellucid.connect(server.url))
                 assert len(server.connections) == n
-            first, second, third = server.connections
+            first, second, third = list(server.connections)
             assert all(one.peer.startswith("pb://127.0.0.1:") for one in server.connections)
             await _closed(clients[1])
             await second.wait_closed()
             assert server.connections == (first, third)
             first.close()
             await clients[0].wait_closed()
+            await first.wait_closed()
             assert server.connections == (third,)
             await _closed(clients[2])
 
@@ -155,7 +156,7 @@ def test_a_server_calls_what_its_clients_lent(run: Run) -> None:
 
 
 def test_only_a_root_can_be_served() -> None:
-    with pytest.raises(TypeError, match="object can't be served: derive it from pellucid.Root"):
+    with pytest.raises(TypeError, match=r"object can't be served: derive it from pellucid.Root"):
         pellucid.serve(object(), FREE)
 
 
@@ -353,7 +354,7 @@ def test_closing_twice_is_closing_once(run: Run) -> None:
 
 def test_a_server_that_never_listened_can_be_closed(run: Run) -> None:
     async def main() -> None:
-        address = pellucid.asyncio.url.parse(FREE)  # type: ignore[attr-defined]
+        address = url.parse(FREE)
         server = Server(Echo(), address, limits=None, registry=None, tracebacks=False)
         server.close()
         await server.wait_closed()
@@ -370,10 +371,11 @@ def test_a_broken_client_does_not_disturb_the_others(
             pellucid.connect(server.url) as connection,
         ):
             port = int(server.url.rsplit(":", 1)[1])
-            with socket.create_connection(("127.0.0.1", port)) as sock:
-                sock.sendall(b"\xff" * 100)
-                await until(lambda: len(server.connections) == 2)
-                await until(lambda: len(server.connections) == 1)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"\xff")
+            assert await reader.read() == b"\x02\x80\x02\x82pb\x04\x82none"
+            writer.close()
+            await writer.wait_closed()
             assert await connection.root.call("echo", 1) == 1
 
     with caplog.at_level(logging.WARNING, "pellucid"):

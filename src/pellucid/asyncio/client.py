@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Generator
 from types import TracebackType
+from typing import Any
 
 from ..errors import ConnectionLost
 from ..limits import Limits
@@ -43,9 +44,13 @@ class connect:
         if address.path is not None:
             _, connection = await loop.create_unix_connection(protocol, address.path)
         else:
-            # As curl and browsers do: the next address has its turn after a quarter of a second.
+            options: dict[str, Any] = {}
+            if isinstance(loop, asyncio.BaseEventLoop):
+                # As curl and browsers do: the next address has its turn after a quarter of a
+                # second. uvloop does not know it.
+                options["happy_eyeballs_delay"] = 0.25
             _, connection = await loop.create_connection(
-                protocol, address.host, address.port, happy_eyeballs_delay=0.25
+                protocol, address.host, address.port, **options
             )
         try:
             await connection.wait_ready()

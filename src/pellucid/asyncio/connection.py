@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from threading import get_ident
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 from ..broker import Broker
@@ -48,8 +48,8 @@ def _after_fork() -> None:
         connection._thread = 0
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+# Where there is no fork there is nothing to register.
+getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -127,8 +127,8 @@ class Connection(asyncio.BufferedProtocol):
     def close(self) -> None:
         """Close the connection: what is ready to be sent still goes out, calls that wait fail.
 
-        Called by a method that the other side called, its answer still goes out. At the latest
-        after `limits.close_time` the connection is cut.
+        Called by a method that the other side called, its answer still goes out. If the other side
+        does not close as well the connection is cut after `limits.close_time`.
         """
         self._check_thread()
         if self._closing or self._broker.closed:
@@ -266,8 +266,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what the transport has read."""
-        self._broker.received(nbytes)
-        self._turn()
+        if not self._broker.closed:
+            self._broker.received(nbytes)
+            self._turn()
 
     def _turn(self) -> None:
         broker = self._broker
@@ -333,7 +334,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._ready.set_result(None)
 
     def _set_reading(self, reading: bool) -> None:
-        if self._eof or self._transport is None or self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing():
             return
         self._reading = reading
         if reading:
@@ -351,12 +352,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is there."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are none of asyncio's classes.
+        self._transport = cast(asyncio.Transport, transport)
         if not self.peer:
             self.peer = _name(transport.get_extra_info("peername"))
         self._timers.start("handshake", self._limits.handshake_time, self._handshake_over)
-        self._out.start(transport)
+        self._out.start(self._transport)
 
     async def wait_ready(self) -> None:
         """Wait until the dialect is agreed. Raises ConnectionLost if that does not come about."""
@@ -372,6 +373,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """Nothing more will come. What has come is still started, and answered."""
+        if self._broker.closed:
+            return False
         self._no_more(EOFError("the other side closed the connection"))
         return True
 
@@ -439,8 +442,20 @@ class Connection(asyncio.BufferedProtocol):
             self._is_over()
         elif not self._transport.is_closing():
             self._out.uncork()
-            self._transport.close()
             self._timers.start("close", self._limits.close_time, self._transport.abort)
+            orderly = error is None and self._broker.ready and not self._eof
+            self._hang_up(self._transport, orderly)
+
+    def _hang_up(self, transport: asyncio.Transport, orderly: bool) -> None:
+        # A socket that is closed with something unread resets the connection, and what was sent
+        # last is lost. So reading goes on until the other side is through as well.
+        if orderly and transport.can_write_eof():
+            try:
+                transport.write_eof()
+                return
+            except OSError:
+                pass  # The other side was faster.
+        transport.close()
 
     def _lost_while_opening(self) -> ConnectionLost:
         lost = ConnectionLost(f"no PB connection to {self.peer}: {self._error or 'closed'}")
