@@ -82,8 +82,13 @@ MAX_FILE = 500
 MAX_FUNCTION = 50
 
 # Longer than that, each with the reason. "broker.py" or "broker.py: Broker.receive".
-LONG_FILES: dict[str, str] = {}
-LONG_FUNCTIONS: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {
+    "broker.py": "one state machine, whose states are its attributes; what it could do without has left",
+    "decoder.py": "one recursion over all types; atoms, holes and hashing have left",
+}
+LONG_FUNCTIONS: dict[str, str] = {
+    "asyncio/connection.py: Connection.__init__": "a list of attributes, each with its beginning",
+}
 
 # Modules without a test file of their own, each with the reason.
 UNPAIRED: dict[str, str] = {

@@ -565,7 +565,7 @@ def test_a_call_goes_on_though_its_object_is_released_while_it_runs(pair: Pair) 
     root.thing = Slow(root)
     waiter = pair.client.call(pair.ask("thing"), "later")
     pair.run()
-    assert pair.server.counts() == {"calls_running": 1}
+    assert pair.server.counts() == {"calls_running": 1, "waiting_bytes": 25}
     pair.server.answer(root.later[0].call, "done")
     pair.run()
     assert waiter.result() == "done"

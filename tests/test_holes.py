@@ -7,7 +7,7 @@ from pellucid.holes import Hole, Holes
 
 
 def test_a_value_that_is_finished() -> None:
-    holes = Holes()
+    holes = Holes(256)
     hole = holes.begin(1)
     holes.end(hole, "v")
     assert holes.find(1) == "v"
@@ -16,13 +16,13 @@ def test_a_value_that_is_finished() -> None:
 
 
 def test_none_is_a_value() -> None:
-    holes = Holes()
+    holes = Holes(256)
     holes.end(holes.begin(b"n"), None)
     assert holes.find(b"n") is None
 
 
 def test_one_that_is_there_before_what_is_in_it() -> None:
-    holes = Holes()
+    holes = Holes(256)
     hole = holes.begin(1)
     value: list[object] = []
     holes.bind(1, value)
@@ -32,7 +32,7 @@ def test_one_that_is_there_before_what_is_in_it() -> None:
 
 
 def test_numbers_are_defined_once_and_first() -> None:
-    holes = Holes()
+    holes = Holes(256)
     with pytest.raises(InsecureJelly, match="not defined"):
         holes.find(1)
     holes.begin(1)
@@ -41,14 +41,14 @@ def test_numbers_are_defined_once_and_first() -> None:
 
 
 def test_what_is_nothing_but_itself() -> None:
-    holes = Holes()
+    holes = Holes(256)
     hole = holes.begin(1)
     with pytest.raises(InsecureJelly, match="its own value"):
         holes.end(hole, holes.find(1))
 
 
 def test_lists_and_dictionaries_are_filled_later() -> None:
-    holes = Holes()
+    holes = Holes(256)
     hole = holes.begin(1)
     in_list: list[Any] = ["x", holes.find(1)]
     in_dict: dict[str, Any] = {"a": 1, "b": holes.find(1)}
@@ -65,7 +65,7 @@ def test_lists_and_dictionaries_are_filled_later() -> None:
 
 
 def test_a_tuple_waits_for_all_that_is_missing() -> None:
-    holes = Holes()
+    holes = Holes(256)
     one, two = holes.begin(1), holes.begin(2)
     inner = holes.make_tuple([one, two, one])
     outer = holes.make_tuple([inner, "x"])
@@ -82,7 +82,7 @@ def test_a_tuple_waits_for_all_that_is_missing() -> None:
 
 
 def test_several_numbers_for_one_value() -> None:
-    holes = Holes()
+    holes = Holes(256)
     one, two = holes.begin(1), holes.begin(2)
     box: list[Any] = [one]
     waiting = holes.make_tuple([box, two])
@@ -94,7 +94,7 @@ def test_several_numbers_for_one_value() -> None:
 
 
 def test_a_tuple_that_contains_itself() -> None:
-    holes = Holes()
+    holes = Holes(256)
     one = holes.begin(1)
     value = holes.make_tuple([one])
     holes.end(one, value)

@@ -164,6 +164,17 @@ class Broker:
     @property
     def wants_data(self) -> bool:
         """Tell whether reading may go on: False while too much waits to be started."""
+        if not self.imports.has_room:
+            return False
+        if self._may_wait():
+            return True
+        # Methods that run may wait for answers of the peer, which are behind its calls. So as long
+        # as calls of ours wait and none of its can start, what is over the limit is refused, not
+        # left unread.
+        stuck = self.ledger.has_room("out_bytes") and not self.ledger.has_room("calls_running")
+        return stuck and bool(self._pending)
+
+    def _may_wait(self) -> bool:
         return self.ledger.has_room("calls_waiting") and self.ledger.has_room("waiting_bytes")
 
     @property
@@ -191,8 +202,8 @@ class Broker:
             if start_calls and self._waiting and self._may_start():
                 call = self._waiting.popleft()
                 self.ledger.release("calls_waiting")
-                self.ledger.release("waiting_bytes", call.size)
                 if isinstance(call, _Refused):
+                    self.ledger.release("waiting_bytes", call.size)
                     self._error(call.request, call.error, None)
                     continue
                 self.ledger.add("calls_running")
@@ -267,6 +278,8 @@ class Broker:
         self, message: messages.Message, data: bytes, start_calls: bool
     ) -> Event | None:
         try:
+            if not self._may_wait():
+                raise _too_many(self.limits)
             target = self.exports.lookup(_key(message.subject))
             if target is None:
                 raise Error("Invalid Object ID")
@@ -277,6 +290,7 @@ class Broker:
         call = CallReceived(
             target, message.name, args, kwargs, message.request, message.wants_answer, len(data)
         )
+        self.ledger.add("waiting_bytes", call.size)
         if start_calls and not self._waiting and self._may_start():
             self.ledger.add("calls_running")
             return call
@@ -285,7 +299,6 @@ class Broker:
 
     def _wait(self, call: CallReceived | _Refused) -> None:
         self.ledger.add("calls_waiting")
-        self.ledger.add("waiting_bytes", call.size)
         self._waiting.append(call)
 
     def _refuse_call(
@@ -298,6 +311,7 @@ class Broker:
             self._error(message.request, error, None)
         else:
             # A peer that takes no answers must not make us pile them up.
+            self.ledger.add("waiting_bytes", len(data))
             self._wait(_Refused(message.request, error.with_traceback(None), len(data)))
         return None
 
@@ -342,7 +356,7 @@ class Broker:
 
     def data_to_send(self) -> bytes:
         """Give what is to be sent now, and forget it here. See `data_left`."""
-        if self.ready and not self.closed and self.imports.owes:
+        if self.ready and self.imports.owes and self.ledger.has_room("out_bytes"):
             for luid in self.imports.take_releases(_RELEASES_AT_ONCE):
                 self._write(self._writer.decref(luid))
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
@@ -409,37 +423,44 @@ class Broker:
 
     def answer(self, call: CallReceived, value: Any) -> PBError | None:
         """Answer a call. If `value` can't be sent, that is the answer, and it is given back."""
-        self.ledger.release("calls_running")
+        self._ended_call(call)
         if self.closed or not call.wants_answer:
             return None
         try:
             data = self._writer.answer(call.request, value)
-        except (InsecureJelly, LimitExceeded) as error:
+        except BaseException as error:
             self._encoder.reset()
             self.exports.undo()
             self._error(call.request, error, None)
-            return error
+            if isinstance(error, PBError):
+                return error
+            raise
         self.exports.commit()
         self._write(data)
         return None
 
     def fail(self, call: CallReceived, error: BaseException, traceback: str | None = None) -> None:
         """Answer a call with an error. The traceback goes out only if `tracebacks` is on."""
-        self.ledger.release("calls_running")
+        self._ended_call(call)
         if not self.closed and call.wants_answer:
             self._error(call.request, error, traceback if self.tracebacks else None)
+
+    def _ended_call(self, call: CallReceived) -> None:
+        self.ledger.release("calls_running")
+        self.ledger.release("waiting_bytes", call.size)
 
     def _error(self, request: bytes, error: BaseException, traceback: str | None) -> None:
         try:
             self._write(self._failure(request, error, traceback))
-        except LimitExceeded as over:
+        except Exception as problem:
             self._encoder.reset()
+            over = problem if isinstance(problem, LimitExceeded) else _UNSENDABLE
             try:
                 self._write(self._failure(request, over, None))
-            except LimitExceeded:
+            except LimitExceeded as end:
                 # The number of the call alone is too large. Nobody may wait for ever.
                 self._encoder.reset()
-                self._end(over)
+                self._end(end)
 
     def _failure(self, request: bytes, error: BaseException, traceback: str | None) -> bytes:
         limit = self.limits.string_bytes
@@ -477,6 +498,17 @@ class Broker:
 
 
 _ABANDONED: Final = object()
+_UNSENDABLE: Final = Error("the method raised an error that can't be sent")
+
+
+def _too_many(limits: Limits) -> LimitExceeded:
+    return LimitExceeded(
+        f"too many calls wait (limits.calls_waiting is {limits.calls_waiting}, "
+        f"limits.waiting_bytes is {limits.waiting_bytes})",
+        limit="calls_waiting",
+        value=limits.calls_waiting,
+        remote=True,
+    )
 
 
 def _why(error: BaseException | None) -> str:

@@ -308,7 +308,8 @@ class Decoder:
     def _tuple(self, count: int, depth: int) -> Any:
         items: list[Any] = []
         if not self._items(items, count, depth):
-            return tuple(items)
+            whole = tuple(items)
+            return whole if self._holes is None else self._holes.measured(whole)
         self._seen += 1
         return self._holes.make_tuple(items)
 
@@ -362,6 +363,8 @@ class Decoder:
         if not frozen:
             return result
         whole = frozenset(result)
+        if self._holes is not None:
+            self._holes.measured(whole)
         if counts is not None:
             self._costs().crowded(whole, counts)
         return whole
@@ -379,7 +382,7 @@ class Decoder:
             raise InsecureJelly("a reference needs a number and a value")
         number = self._reference_number()
         if self._holes is None:
-            self._holes = Holes()
+            self._holes = Holes(self._depth)
         hole = self._holes.begin(number)
         # Being referred to is no nesting; being referred to by many numbers may go on for ever.
         value = self._value(depth if outer is None else self._deeper(depth), number)
@@ -390,7 +393,7 @@ class Decoder:
     def _dereference(self) -> Any:
         number = self._reference_number()
         if self._holes is None:
-            self._holes = Holes()
+            self._holes = Holes(self._depth)
         value = self._holes.find(number)
         kind = type(value)
         if kind is Hole:
@@ -448,8 +451,8 @@ class Decoder:
         elif tag in _DATES:
             value = make_date(tag, self._string("the content of a date"))
         elif tag == b"unpersistable":
-            # The text that Twisted gives it.
-            value = Unpersistable(f"Unpersistable data: {self._string('a reason')!r}")
+            # The text that Twisted gives it, but short enough to be compared without counting.
+            value = Unpersistable(f"Unpersistable data: {self._string('a reason')[:1000]!r}")
         else:
             value = self._by_id(tag)
         self._skip(count - used)

@@ -167,7 +167,7 @@ class Encoder:
         except InsecureJelly as error:
             raise InsecureJelly(str(error), where=self._place(where)) from error.__cause__
         except Exception as error:
-            text = f"could not be encoded: {full_name(type(error))}: {error}"
+            text = f"could not be encoded: {full_name(type(error))}"
             raise InsecureJelly(text, where=self._place(where)) from error
         finally:
             self._slots.clear()
@@ -261,13 +261,16 @@ class Encoder:
         self.out.append(self._dereference + int_token(-slot))
 
     def _sequence(self, value: Any, word: bytes, depth: int) -> None:
-        if not self._opens(value, len(value), word, depth):
+        size = len(value)
+        if not self._opens(value, size, word, depth):
             return
         index = -1
         depth += 1
         try:
             for index, member in enumerate(value):  # noqa: B007 - `except` looks at it
                 self._value(member, depth)
+            if index + 1 != size:
+                raise InsecureJelly("it changed while it was written")
         except Exception:
             ordered = word == b"list" or word == b"tuple"  # noqa: PLR1714 - faster
             self._path.append(f"[{index}]" if ordered else "{member}")

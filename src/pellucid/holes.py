@@ -6,7 +6,7 @@ is not: until it is made a hole stands for it, and all that has a hole in it is 
 
 from typing import Any
 
-from .errors import InsecureJelly
+from .errors import InsecureJelly, LimitExceeded
 
 __all__ = ["Hole", "Holes"]
 
@@ -31,9 +31,12 @@ class Hole:
 class Holes:
     """The reference numbers of one unit, and what waits for what. (Wire document, section 5.)"""
 
-    __slots__ = ("_tuples", "_values", "waits")
+    __slots__ = ("_heights", "_limit", "_tuples", "_values", "waits")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        # How high a tuple may be, and how high those are that have others in them.
+        self._limit = limit
+        self._heights: dict[int, tuple[int, object]] = {}
         self._values: dict[int | bytes, Any] = {}
         # How many tuples are not finished.
         self._tuples = 0
@@ -92,9 +95,31 @@ class Holes:
                     self.waits += 1
                     hole.missing += 1
         if not hole.missing:
-            return tuple(items)
+            return self.measured(tuple(items))
         self._tuples += 1
         return hole
+
+    def measured(self, value: Any) -> Any:
+        """Give a tuple or frozenset that is finished. Raises LimitExceeded if it is too high.
+
+        By references it can be higher than the message is nested, and whoever hashes or compares
+        it needs a stack for all of that.
+        """
+        height = 1
+        for member in value:
+            kind = type(member)
+            if kind is tuple or kind is frozenset:
+                known = self._heights.get(id(member))
+                height = max(height, 2 if known is None else known[0] + 1)
+        if height > self._limit:
+            raise LimitExceeded(
+                f"nested deeper than limits.depth_received, which is {self._limit}",
+                limit="depth_received",
+                value=height,
+            )
+        if height > 1:
+            self._heights[id(value)] = (height, value)
+        return value
 
     def whole(self, value: Any) -> Any:
         """Give the finished value of the unit, which is at its end."""
@@ -130,4 +155,4 @@ class Holes:
                     target.missing -= 1
                     if not target.missing:
                         self._tuples -= 1
-                        work.append((target, tuple(target.items)))
+                        work.append((target, self.measured(tuple(target.items))))

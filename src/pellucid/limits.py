@@ -43,7 +43,7 @@ class Limits:
     # Calls from the other side that are decoded and wait for one that runs to end; above it
     # reading stops.
     calls_waiting: int = 10_000
-    # The size of their messages together.
+    # The size of the messages of calls that wait or run, together.
     waiting_bytes: int = 32 * 1024 * 1024
     # Bytes that wait to be sent. Above it our calls fail and no further call of the peer starts.
     out_bytes: int = 32 * 1024 * 1024
@@ -85,7 +85,7 @@ _TEXTS = {
     "calls_pending": "too many calls are waiting for their answer",
     "calls_running": "too many calls are running",
     "calls_waiting": "too many calls are waiting to start",
-    "waiting_bytes": "the calls that are waiting to start are too large together",
+    "waiting_bytes": "the calls that wait or run are too large together",
     "out_bytes": "too many bytes are waiting to be sent",
 }
 

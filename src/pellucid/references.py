@@ -132,10 +132,16 @@ class Exports:
         export.count -= 1
         if export.count == 0:
             self._forget(export)
-            self._remembered[luid] = ref(export.obj)
-            while len(self._remembered) > self._ledger.limits.remembered_ids:
-                self._remembered.popitem(last=False)
+            self._remember(luid, export.obj)
         return True
+
+    def _remember(self, luid: int | bytes, obj: Any) -> None:
+        try:
+            self._remembered[luid] = ref(obj)
+        except TypeError:
+            return  # Its class allows no weak references.
+        while len(self._remembered) > self._ledger.limits.remembered_ids:
+            self._remembered.popitem(last=False)
 
     def lookup(self, luid: Any) -> Any:
         """Give the object that may be called under an id or a name, None if there is none."""
@@ -194,7 +200,7 @@ class Imports:
         self._held: dict[int | bytes, _Held] = {}
         self._received: list[_Held] = []
         self._dead: deque[_Held] = deque()
-        self._owed: deque[tuple[int | bytes, int]] = deque()
+        self._owed: dict[int | bytes, int] = {}
         self._awake = False
         self._open = True
 
@@ -212,8 +218,12 @@ class Imports:
             if self._dead:
                 self._bury()
             self._ledger.charge("references_held", remote=True)
-            reference = self._make_reference(luid)
-            held = _Held(reference, self._died)
+            try:
+                reference = self._make_reference(luid)
+                held = _Held(reference, self._died)
+            except BaseException:
+                self._ledger.release("references_held")
+                raise
             held.luid = luid
             held.count = 0
             self._held[luid] = held
@@ -232,9 +242,12 @@ class Imports:
             held.count -= 1
         self._received = []
         for luid in carried:
-            self._owed.append((luid, 1))
+            self._owe(luid, 1)
         if carried:
             self._wake_once()
+
+    def _owe(self, luid: int | bytes, count: int) -> None:
+        self._owed[luid] = self._owed.get(luid, 0) + count
 
     def _died(self, held: ref[RemoteReference]) -> None:
         # Any thread, at any time, also inside of the other methods here: append, and no more.
@@ -253,7 +266,8 @@ class Imports:
             self._ledger.release("references_held")
             if self._held.get(held.luid) is held:
                 del self._held[held.luid]
-            self._owed.append((held.luid, held.count))
+            if held.count:
+                self._owe(held.luid, held.count)
 
     def take_releases(self, most: int) -> list[int | bytes]:
         """Give the ids to release now, one for each `decref` that is due, at most `most`."""
@@ -261,17 +275,22 @@ class Imports:
         self._bury()
         taken: list[int | bytes] = []
         while self._owed and len(taken) < most:
-            luid, count = self._owed.popleft()
+            luid, count = self._owed.popitem()
             now = min(count, most - len(taken))
             taken.extend([luid] * now)
             if count > now:
-                self._owed.appendleft((luid, count - now))
+                self._owed[luid] = count - now
         return taken
 
     @property
     def owes(self) -> bool:
         """Tell whether there is anything to release."""
         return bool(self._dead or self._owed)
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether no more ids wait to be released than may be held."""
+        return len(self._owed) < self._ledger.limits.references_held
 
     def clear(self) -> None:
         """The connection is over: nothing is owed any more."""

@@ -404,7 +404,7 @@ def test_close_can_be_called_where_no_loop_runs(runner: asyncio.Runner, reports:
     client = runner.run(start())
     client.close()
     assert client.closed
-    runner.run(together.__aexit__(None, None, None))  # type: ignore[arg-type]
+    runner.run(together.__aexit__(None, None, None))
     assert reports == []
 
 

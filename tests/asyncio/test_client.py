@@ -42,7 +42,6 @@ def test_connect_is_a_context_that_ends_in_close_and_wait_closed(run: Run) -> No
     async def main() -> None:
         async with pellucid.serve(Echo(), FREE) as server:
             async with pellucid.connect(server.url) as connection:
-                assert not connection.closed
                 assert await connection.root.call("echo", 1) == 1
             assert connection.closed
             at_once(connection.wait_closed())

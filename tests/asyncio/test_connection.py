@@ -648,7 +648,7 @@ def test_one_buffer_serves_all_connections_of_a_loop(run: Run) -> None:
 
 def test_who_is_told_of_the_very_end(run: Run) -> None:
     async def main() -> None:
-        async with pair() as (client, server):
+        async with pair() as (client, _):
             told: list[Connection] = []
             client.on_done(told.append)
             client.close()

@@ -102,7 +102,7 @@ def test_what_asyncio_does_with_futures_works(run: Run) -> None:
         root = Root()
         async with pair(root) as (client, _):
             call = client.root.call
-            assert await asyncio.gather(call("echo", 1), call("echo", 2)) == [1, 2]
+            assert list(await asyncio.gather(call("echo", 1), call("echo", 2))) == [1, 2]
             done, pending = await asyncio.wait([call("echo", 3), call("echo", 3)])
             assert [one.result() for one in done] == [3, 3]
             assert not pending
@@ -184,9 +184,10 @@ def test_a_dead_reference_says_so_from_the_await_alone(run: Run) -> None:
     async def main() -> None:
         async with pair(Root()) as (client, server):
             root = client.root
-            assert not root.closed
+            closed = [root.closed]
             client.close()
-            assert root.closed
+            closed.append(root.closed)
+            assert closed == [False, True]
             for _ in range(2):
                 future = root.call("echo", 1)
                 with pytest.raises(DeadReferenceError):

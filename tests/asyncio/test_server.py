@@ -123,11 +123,11 @@ def test_connections_oldest_first(run: Run) -> None:
             assert all(one.peer.startswith("pb://127.0.0.1:") for one in server.connections)
             await _closed(clients[1])
             await second.wait_closed()
-            assert server.connections == (first, third)
+            assert list(server.connections) == [first, third]
             first.close()
             await clients[0].wait_closed()
             await first.wait_closed()
-            assert server.connections == (third,)
+            assert list(server.connections) == [third]
             await _closed(clients[2])
 
     run(main())

@@ -71,7 +71,9 @@ def test_a_twisted_server_returns_what_is_not_accepted() -> None:
     async def main(port: str) -> None:
         async with pellucid.connect(f"pb://127.0.0.1:{port}") as connection:
             root = connection.root
-            with pytest.raises(pellucid.InsecureJelly, match=r"result: .*Stranger.* not registered"):
+            with pytest.raises(
+                pellucid.InsecureJelly, match=r"result: .*Stranger.* not registered"
+            ):
                 await root.call("stranger")
             with pytest.raises(pellucid.InsecureJelly, match=r"result\[1\]: ") as raised:
                 await root.call("two_and_a_stranger")

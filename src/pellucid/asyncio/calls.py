@@ -8,7 +8,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
-from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
+from inspect import iscoroutine
 from typing import Any
 
 from ..broker import Broker
@@ -18,6 +18,9 @@ from ..events import CallReceived
 __all__ = ["EAGER_TASKS", "Calls"]
 
 log = logging.getLogger("pellucid")
+
+# So many characters of the text of an error are logged.
+_LOGGED = 2_000
 
 # From Python 3.12 a task can run its first step at once.
 EAGER_TASKS = hasattr(asyncio, "eager_task_factory")
@@ -63,42 +66,48 @@ class Calls:
         """
         try:
             result = call.target.find_method(call.name)(*call.args, **call.kwargs)
+            awaitable = hasattr(type(result), "__await__")
         except BaseException as error:
             self._fail(call, error)
             return True
-        if hasattr(type(result), "__await__"):
+        if awaitable:
             return self._start_task(call, result)
         self._answer(call, result)
         return True
 
     def _start_task(self, call: CallReceived, result: Awaitable[Any]) -> bool:
         task: asyncio.Task[None]
+        begun: list[bool] = []
         if self._eager:
             self._starting = True
             try:
-                task = _eager_task(self._serve(call, result), self._loop)
+                task = _eager_task(self._serve(call, result, begun), self._loop)
             finally:
                 self._starting = False
             if task.done():
                 return True
         else:
-            task = self._loop.create_task(self._serve(call, result))
+            task = self._loop.create_task(self._serve(call, result, begun))
         self.running[task] = call.name
 
         def done(task: asyncio.Task[None]) -> None:
             del self.running[task]
-            if iscoroutine(result) and getcoroutinestate(result) == CORO_CREATED:
+            if not begun:
                 # Cancelled before its first line.
-                result.close()
+                if iscoroutine(result):
+                    result.close()
                 self._fail(call, asyncio.CancelledError())
             self._finished()
 
         task.add_done_callback(done)
         return self._eager
 
-    async def _serve(self, call: CallReceived, result: Awaitable[Any]) -> None:
+    async def _serve(self, call: CallReceived, result: Awaitable[Any], begun: list[bool]) -> None:
+        begun.append(True)
         try:
             value = await result
+        except GeneratorExit:
+            raise  # The loop was closed over it.
         except BaseException as error:
             self._fail(call, error)
         else:
@@ -113,7 +122,7 @@ class Calls:
     def _fail(self, call: CallReceived, error: BaseException) -> None:
         ended = self._broker.closed and isinstance(error, asyncio.CancelledError)
         if not ended and not is_expected(error):
-            log.error("Peer will receive PB traceback (from %r):", call.name, exc_info=error)
+            _log(call.name, error)
         text = None
         if self._broker.tracebacks:
             text = "".join(traceback.format_exception(error))
@@ -141,6 +150,18 @@ def _eager_task(coroutine: Any, loop: asyncio.AbstractEventLoop) -> "asyncio.Tas
     # The keyword is not known to the type checker when it checks for 3.11.
     options: Any = {"eager_start": True}
     return asyncio.Task(coroutine, loop=loop, **options)
+
+
+def _log(name: str, error: BaseException) -> None:
+    text = "".join(traceback.format_exception_only(error))
+    if len(text) <= _LOGGED:
+        log.error("Peer will receive PB traceback (from %r):", name, exc_info=error)
+    else:
+        # The text of an error may be the peer's, of any size.
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        log.error(
+            "Peer will receive PB traceback (from %r):\n%s%s...", name, frames, text[:_LOGGED]
+        )
 
 
 def _raise(error: BaseException) -> None:

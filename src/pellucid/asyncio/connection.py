@@ -32,6 +32,9 @@ log = logging.getLogger("pellucid")
 # A read takes no more than this; one buffer serves all connections of a loop.
 _BUFFER_BYTES = 256 * 1024
 
+# So many mistakes of one peer that cost it nothing are logged.
+_FAULTS_LOGGED = 10
+
 _buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
 _open: WeakSet["Connection"] = WeakSet()
 
@@ -95,6 +98,7 @@ class Connection(asyncio.BufferedProtocol):
         self._held = False
         self._resume: asyncio.Handle | None = None
         self._reading = True
+        self._faults = 0
         self._eof = False
         # The stages of the end: `close` was called, the transport is gone, the broker is through
         # as well, the last method has ended.
@@ -294,6 +298,9 @@ class Connection(asyncio.BufferedProtocol):
             self._go_on_soon()
         if broker.wants_data != self._reading:
             self._set_reading(broker.wants_data)
+        if not self._reading and broker.imports.owes and not self._out.paused:
+            # Reading goes on when enough is released; each turn releases some.
+            self._go_on_soon()
 
     # Only `_go_on` makes room for more starts, once in an iteration of the loop. It is scheduled
     # when half of the room is used, so that a few calls cost nothing.
@@ -327,11 +334,19 @@ class Connection(asyncio.BufferedProtocol):
         elif isinstance(event, Closed):
             self._ended(event.error)
         elif isinstance(event, PeerFault):
-            log.warning("%s: %s", self.peer, event.text)
+            self._report(event.text)
         else:
             self._timers.cancel("handshake")
             if self._ready is not None and not self._ready.done():
                 self._ready.set_result(None)
+
+    def _report(self, text: str) -> None:
+        # A peer must not be able to fill a disk with its mistakes.
+        self._faults += 1
+        if self._faults <= _FAULTS_LOGGED:
+            log.warning("%s: %s", self.peer, text)
+        if self._faults == _FAULTS_LOGGED:
+            log.warning("%s: its further mistakes are not logged", self.peer)
 
     def _set_reading(self, reading: bool) -> None:
         if self._transport is None or self._transport.is_closing():

@@ -27,7 +27,6 @@ class Outgoing:
         "_broker",
         "_corked",
         "_loop",
-        "_paused",
         "_stall_time",
         "_stalled",
         "_timers",
@@ -36,6 +35,7 @@ class Outgoing:
         "_waiters",
         "_written",
         "in_turn",
+        "paused",
     )
 
     def __init__(
@@ -52,7 +52,7 @@ class Outgoing:
         self._stall_time = broker.limits.stall_time
         self._transport: asyncio.WriteTransport | None = None
         self._corked = False
-        self._paused = False
+        self.paused = False
         self._written = 0
         self._unsent = 0
         self._waiters: set[asyncio.Future[None]] = set()
@@ -86,7 +86,7 @@ class Outgoing:
         broker = self._broker
         if broker.messages_to_send or broker.imports.owes:
             self._write()
-            if broker.imports.owes and not self._paused and not broker.closed:
+            if broker.imports.owes and not self.paused and not broker.closed:
                 self._loop.call_soon(self.uncork)
 
     def _write(self) -> None:
@@ -132,11 +132,11 @@ class Outgoing:
 
     def pause(self) -> None:
         """The transport holds enough that has not left."""
-        self._paused = True
+        self.paused = True
 
     def resume(self) -> None:
         """The transport has room again."""
-        self._paused = False
+        self.paused = False
         self.count()
         for waiter in self._waiters:
             if not waiter.done():
@@ -146,7 +146,7 @@ class Outgoing:
         """Wait until the transport has room, or is gone."""
         # What was just written may be refused by the socket in this iteration only.
         await asyncio.sleep(0)
-        while self._paused:
+        while self.paused:
             waiter = self._loop.create_future()
             self._waiters.add(waiter)
             try:
