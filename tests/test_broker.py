@@ -373,6 +373,39 @@ def test_a_call_whose_number_leaves_no_room_for_any_answer_is_the_end() -> None:
     assert server.counts() == {}
 
 
+def test_an_error_that_can_not_be_sent_is_answered(pair: Pair) -> None:
+    root = pair.server.broker.exports.lookup(b"root")
+    waiter = pair.client.call(pair.root, "later")
+    pair.run()
+    error = RemoteError("x")
+    error.remote_type = "app.Gone"
+    error.remote_parents = (5,)  # type: ignore[assignment]
+    pair.server.broker.fail(root.later[0].call, error)
+    pair.run()
+    with pytest.raises(Error, match="an error that can't be sent"):
+        waiter.result()
+    pair.prove_empty()
+
+
+def test_an_interrupt_goes_on_and_the_call_is_answered(pair: Pair) -> None:
+    class Rude(Referenceable):
+        def write_jelly(self, encoder: Any) -> None:
+            raise KeyboardInterrupt
+
+    root = pair.server.broker.exports.lookup(b"root")
+    waiter = pair.client.call(pair.root, "later")
+    pair.run()
+    with pytest.raises(KeyboardInterrupt):
+        pair.server.broker.answer(root.later[0].call, [Thing(), Rude()])
+    pair.run()
+    with pytest.raises(RemoteError) as caught:
+        waiter.result()
+    assert caught.value.remote_type == "builtins.KeyboardInterrupt"
+    with pytest.raises(KeyboardInterrupt):
+        pair.client.call(pair.root, "any", Thing(), Rude())
+    pair.prove_empty()
+
+
 def test_only_over_its_own_connection(pair: Pair) -> None:
     other = join(Echo())
     with pytest.raises(LocalProtocolError, match="another connection"):
@@ -431,6 +464,51 @@ def test_the_answer_to_a_refused_call_waits_for_room() -> None:
     assert server.waits()
     server.run()
     assert server.take().count(b"Invalid Object ID") == 1
+    assert server.counts() == {}
+
+
+def test_where_methods_wait_for_answers_calls_over_the_limit_are_refused() -> None:
+    """The answer that a method waits for is behind them: it has to be read."""
+    server = served(limits=Limits(calls_running=1, calls_waiting=1))
+    back = RemoteReference(server.broker, b"root")
+    server.auto = False
+    server.feed(none(call(1)))
+    inner = server.call(back, "any")
+    server.take()
+    server.feed(none(call(2), call(3, request=8), [b"answer", 1, 5]))
+    assert inner.result() == 5
+    sent = server.take()
+    assert sent.startswith(b"\x03\x80" + none(b"error", 8))
+    assert b"too many calls wait" in sent
+    assert not server.reads()
+    server.answer(server.calls[0], None)
+    server.run()
+    assert [one.args for one in server.calls] == [(1,), (2,)]
+    server.answer(server.calls[1], None)
+    assert server.take().count(b"answer") == 2
+    assert server.counts() == {}
+
+
+def test_where_too_much_waits_to_be_released_nothing_is_read() -> None:
+    server = served(limits=Limits(references_held=2))
+    server.feed(none(call([b"foo"], [b"remote", 1], [b"remote", 2])))
+    assert not server.reads()
+    server.feed(none(call()))
+    out = server.take()
+    assert out.count(b"decref") == 2
+    assert out.count(b"answer") == 0
+    assert server.reads()
+    server.run()
+    assert server.take().count(b"answer") == 1
+
+
+def test_releases_wait_for_room() -> None:
+    server = served(limits=Limits(out_bytes=300))
+    server.feed(none(call([b"foo"], [b"remote", 1])))
+    first, second = server.broker.data_to_send(), server.broker.data_to_send()
+    assert b"InsecureJelly" in first
+    assert b"decref" not in first
+    assert second == none([b"decref", 1])
     assert server.counts() == {}
 
 
@@ -526,6 +604,14 @@ def test_releases_leave_in_portions_behind_what_was_said() -> None:
     assert second == 904 * release
     assert client.take() == b""
     assert client.counts() == {}
+
+
+def test_what_was_dropped_before_a_call_is_released_before_it(pair: Pair) -> None:
+    thing = pair.ask("thing")
+    luid = thing.luid
+    del thing
+    pair.client.call(pair.root, "thing")
+    assert pair.client.broker.data_to_send().startswith(encode([b"decref", luid]))
 
 
 def test_a_reference_may_die_in_another_thread(pair: Pair) -> None:

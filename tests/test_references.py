@@ -260,6 +260,21 @@ def test_a_remembered_id_keeps_nothing_alive() -> None:
     prove_empty(table, ledger)
 
 
+def test_an_object_without_weak_references_is_not_remembered() -> None:
+    class Bare:
+        __slots__ = ()
+
+    table, ledger = exports()
+    obj = Bare()
+    assert table.export(obj) == 1
+    table.commit()
+    assert table.resolve_home(1) is obj
+    assert table.decref(1)
+    with pytest.raises(InsecureJelly):
+        table.resolve_home(1)
+    prove_empty(table, ledger)
+
+
 def test_so_many_ids_are_remembered() -> None:
     table, ledger = exports(remembered_ids=3)
     objs = [Referenceable() for _ in range(5)]
@@ -518,6 +533,31 @@ def test_a_reference_that_outlives_the_table_is_silent() -> None:
     holder.imports.clear()
     del kept
     assert holder.woken == 0
+    holder.prove_empty()
+
+
+def test_a_handle_that_can_not_be_made_is_not_held() -> None:
+    def make(luid: int | bytes) -> RemoteReference:
+        raise MemoryError
+
+    ledger = Ledger(Limits())
+    imports = Imports(ledger, make, lambda: None)
+    with pytest.raises(MemoryError):
+        imports.receive(1)
+    imports.refuse([1])
+    assert ledger.used("references_held") == len(imports) == 0
+    assert imports.take_releases(9) == [1]
+
+
+def test_no_more_ids_wait_for_their_release_than_may_be_held() -> None:
+    holder = Holder(references_held=2)
+    holder.imports.refuse([1] * 100)
+    room = [holder.imports.has_room]
+    holder.imports.refuse([2])
+    room.append(holder.imports.has_room)
+    assert len(holder.take()) == 101
+    room.append(holder.imports.has_room)
+    assert room == [True, False, True]
     holder.prove_empty()
 
 

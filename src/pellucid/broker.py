@@ -356,13 +356,17 @@ class Broker:
 
     def data_to_send(self) -> bytes:
         """Give what is to be sent now, and forget it here. See `data_left`."""
-        if self.ready and self.imports.owes and self.ledger.has_room("out_bytes"):
-            for luid in self.imports.take_releases(_RELEASES_AT_ONCE):
-                self._write(self._writer.decref(luid))
+        if self.ready and self.imports.owes:
+            self._release()
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
         self.ledger.release("out_bytes", len(data))
         return data
+
+    def _release(self) -> None:
+        if self.ledger.has_room("out_bytes"):
+            for luid in self.imports.take_releases(_RELEASES_AT_ONCE):
+                self._write(self._writer.decref(luid))
 
     @property
     def messages_to_send(self) -> int:
@@ -398,6 +402,9 @@ class Broker:
             self.ledger.charge("out_bytes", 1)
         if waiter is not None:
             self.ledger.charge("calls_pending")
+        if self.imports.owes:
+            # What was dropped before a call is released before it.
+            self._release()
         request = self._last_request + 1
         try:
             data = self._writer.call(

@@ -11,6 +11,7 @@ import pytest
 import pellucid
 from pellucid import InsecureJelly, Limits, RemoteError
 from pellucid.asyncio.calls import EAGER_TASKS
+from pellucid.events import CallReceived
 from tests.asyncio.pairs import Echo, Reports, Run, Waiting, failure, pair, until
 
 var: ContextVar[str] = ContextVar("var", default="")
@@ -373,12 +374,15 @@ def test_a_task_that_is_cancelled_at_once(run: Run) -> None:
         async def remote_never(self) -> None:
             raise AssertionError("not reached")
 
+        def remote_promise(self) -> Promise:
+            return Promise(1)
+
         def find_method(self, name: str) -> Any:
             def cancel() -> None:
                 for task in self.connection._calls.running:
                     task.cancel()
 
-            if name == "never":
+            if name in ("never", "promise"):
                 # Before the first line of the task that is about to be made.
                 asyncio.get_running_loop().call_soon(cancel)
             return super().find_method(name)
@@ -387,9 +391,10 @@ def test_a_task_that_is_cancelled_at_once(run: Run) -> None:
         root = Root()
         async with pair(root, eager=False) as (client, server):
             root.connection = server
-            error = await failure(client.root.call("never"))
-            assert isinstance(error, RemoteError)
-            assert error.is_a("asyncio.exceptions.CancelledError")
+            for name in ("never", "promise"):
+                error = await failure(client.root.call(name))
+                assert isinstance(error, RemoteError)
+                assert error.is_a("asyncio.exceptions.CancelledError")
             assert await client.root.call("echo", 1) == 1
 
     run(main())
@@ -410,3 +415,33 @@ def test_close_can_be_called_where_no_loop_runs(runner: asyncio.Runner, reports:
 
 def test_from_python_3_12_tasks_are_eager() -> None:
     assert hasattr(asyncio, "eager_task_factory") == EAGER_TASKS
+
+
+def test_a_method_that_the_end_of_the_loop_cuts_off_is_not_answered(run: Run) -> None:
+    async def main() -> None:
+        async with pair() as (_, server):
+            call = CallReceived(Echo(), "echo", (), {}, b"\x01\x81", True, 0)
+            serving = server._calls._serve(call, Promise(1), [])
+            serving.send(None)
+            serving.close()
+
+    run(main())
+
+
+def test_a_long_error_is_not_logged_whole(
+    run: Run, eager: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Root(pellucid.Root):
+        def remote_fail(self, text: str) -> None:
+            raise KeyError(text)
+
+    async def main() -> None:
+        async with pair(Root(), eager=eager) as (client, _):
+            error = await failure(client.root.call("fail", "x" * 300_000))
+            assert isinstance(error, RemoteError)
+
+    run(main())
+    assert "Peer will receive PB traceback (from 'fail')" in caplog.text
+    assert "in remote_fail" in caplog.text
+    assert "KeyError" in caplog.text
+    assert len(caplog.text) < 100_000

@@ -261,6 +261,25 @@ def test_a_server_whose_handlers_all_wait_for_their_caller_finishes(run: Run, ea
     run(main())
 
 
+def test_a_burst_is_not_refused_because_a_call_of_ours_waits(run: Run, eager: bool) -> None:
+    class Root(Waiting):
+        async def remote_ask(self, other: pellucid.RemoteReference) -> object:
+            return await other.call("wait", 5)
+
+    async def main() -> None:
+        mine = Waiting()
+        limits = Limits(calls_per_turn=5, calls_waiting=20)
+        async with pair(Root(), eager=eager, limits=limits) as (client, _):
+            asked = client.root.call("ask", mine)
+            await mine.started.wait()
+            calls = [client.root.call("echo", n) for n in range(2000)]
+            assert await asyncio.gather(*calls) == list(range(2000))
+            mine.go.set()
+            assert await asked == 5
+
+    run(main())
+
+
 # The end.
 
 
@@ -580,6 +599,35 @@ def test_a_survivable_mistake_of_the_peer_is_logged(
     with caplog.at_level(logging.WARNING, "pellucid"):
         run(main())
     assert "rude: the peer released a reference that it does not hold" in caplog.text
+
+
+def test_only_so_many_mistakes_are_logged(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        server = Connection("server", root=Echo(), peer="rude")
+        with await alone(server) as sock:
+            for n in range(module._FAULTS_LOGGED + 5):
+                sock.send((b"" if n else CHOICE) + b"\x02\x80\x1d\x87\x63\x81")
+            await until(lambda: server._faults == module._FAULTS_LOGGED + 5)
+        await server.wait_closed()
+
+    run(main())
+    assert len(caplog.records) == module._FAULTS_LOGGED + 1
+    assert "further mistakes are not logged" in caplog.text
+
+
+def test_reading_waits_until_what_was_refused_is_released(run: Run, eager: bool) -> None:
+    async def main() -> None:
+        limits = Limits(references_held=2)
+        async with pair(eager=eager, limits=limits) as (client, server):
+            calls = [client.root.call("echo", [Thing() for _ in range(6_000)]) for _ in range(3)]
+            for call in calls:
+                error = await failure(call)
+                assert "references_held" in str(error)
+            await until(lambda: tables(client) == (0, 0))
+            assert await client.root.call("echo", 1) == 1
+            assert server._reading
+
+    run(main())
 
 
 def test_an_end_of_input_stops_what_waits_for_ever(run: Run, eager: bool) -> None:
