@@ -359,3 +359,25 @@ def test_collisions() -> None:
     dear = [b"frozenset", *same[:60]]
     assert len(decoded([b"set", dear, [b"frozenset", 1.5, 2.5]], hash_steps=10_000)) == 2
     assert exceeded([b"set", dear], hash_steps=1_000).limit == "hash_steps"
+
+
+@pytest.mark.parametrize("tag", [b"tuple", b"frozenset"])
+def test_references_can_build_no_tower_of_tuples(tag: bytes) -> None:
+    # Whoever hashes a tuple needs a stack for all of it, and nothing guards that.
+    floor: Any = [b"reference", 0, [tag, 1]]
+    floors = [floor]
+    floors += [[b"reference", n, [tag, [b"dereference", n - 1]]] for n in range(1, 300)]
+    error = exceeded([b"list", *floors])
+    assert (error.limit, error.value, error.where) == ("depth_received", 257, "x[256]")
+
+
+def test_references_can_build_a_long_chain_of_lists() -> None:
+    floors: list[Any] = [[b"reference", 0, [b"list"]]]
+    floors += [[b"reference", n, [b"list", [b"dereference", n - 1]]] for n in range(1, 1000)]
+    value = decoded([b"list", *floors])
+    assert value[999][0] is value[998]
+
+
+def test_a_long_reason_is_cut() -> None:
+    value = decoded([b"unpersistable", b"x" * 10_000])
+    assert value.reason == f"Unpersistable data: {b'x' * 1000!r}"

@@ -260,3 +260,40 @@ def test_reset() -> None:
     one.reset()
     one.unit(1, "x")
     assert one.take() == b"\x01\x81"
+
+
+class Growing:
+    """An object that changes the list it is in while it is written."""
+
+    def __init__(self, home: list[object], change: Callable[[list[object]], object]) -> None:
+        self.home = home
+        self.change = change
+
+    def write_jelly(self, encoder: Encoder) -> None:
+        self.change(self.home)
+        encoder.write_sexp(7)
+
+
+@pytest.mark.parametrize("change", [lambda home: home.append(1), lambda home: home.clear()])
+def test_a_list_that_changes_while_it_is_written_is_refused(
+    change: Callable[[list[object]], object],
+) -> None:
+    home: list[object] = []
+    home += [Growing(home, change), 2, 3]
+    with pytest.raises(InsecureJelly, match="changed while it was written"):
+        encoder().unit(home, "x")
+
+
+class Silent(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class Failing:
+    def write_jelly(self, encoder: Encoder) -> None:
+        raise Silent
+
+
+def test_an_error_without_text_out_of_a_hook() -> None:
+    with pytest.raises(InsecureJelly, match=r"x\[0\]: could not be encoded: .*Silent"):
+        encoder().unit([Failing()], "x")

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from pellucid.errors import InsecureJelly
+from pellucid.errors import InsecureJelly, LimitExceeded
 from pellucid.holes import Hole, Holes
 
 
@@ -100,3 +100,13 @@ def test_a_tuple_that_contains_itself() -> None:
     holes.end(one, value)
     with pytest.raises(InsecureJelly, match="a tuple contains itself"):
         holes.whole(value)
+
+
+def test_a_tuple_can_be_only_so_high() -> None:
+    holes = Holes(3)
+    flat = holes.measured((1,))
+    second = holes.measured((flat, 2))
+    third = holes.measured((second, flat))
+    with pytest.raises(LimitExceeded, match="depth_received") as raised:
+        holes.measured((1, third))
+    assert raised.value.value == 4

@@ -293,13 +293,14 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             # Before the last write, so that a reference that dies meanwhile is not overlooked.
             self._out.in_turn = False
+        stuck = not broker.wants_data
         self._out.uncork()
         if (self._starts_left <= self._few_starts or broker.has_waiting) and not self._closing:
             self._go_on_soon()
         if broker.wants_data != self._reading:
             self._set_reading(broker.wants_data)
-        if not self._reading and broker.imports.owes and not self._out.paused:
-            # Reading goes on when enough is released; each turn releases some.
+        if stuck and (self._reading or (broker.imports.owes and not self._out.paused)):
+            # What was released made room for what is read already; each turn releases some.
             self._go_on_soon()
 
     # Only `_go_on` makes room for more starts, once in an iteration of the loop. It is scheduled
