@@ -24,6 +24,7 @@ from .calls import EAGER_TASKS, Calls
 from .outgoing import Outgoing
 from .reference import RemoteReference
 from .timers import Timers, finish
+from .url import Address
 
 __all__ = ["Connection"]
 
@@ -279,9 +280,8 @@ class Connection(asyncio.BufferedProtocol):
         self._out.in_turn = True
         try:
             while True:
-                event = broker.next_event(
-                    self._starts_left > 0 and not self._held and not self._closing
-                )
+                may_start = self._starts_left > 0 and not self._held and not self._closing
+                event = broker.next_event(may_start)
                 if event is None:
                     break
                 if type(event) is CallReceived:
@@ -496,6 +496,5 @@ class Connection(asyncio.BufferedProtocol):
 
 def _name(peername: Any) -> str:
     if isinstance(peername, tuple):
-        host = f"[{peername[0]}]" if ":" in peername[0] else peername[0]
-        return f"pb://{host}:{peername[1]}"
+        return str(Address(peername[0], peername[1]))
     return "pb+unix://"
