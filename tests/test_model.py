@@ -5,7 +5,6 @@ that has arrived; a holder owes a `decref` for each time that an id came in, and
 the application's hands any more has been released.
 """
 
-import gc
 from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
@@ -319,7 +318,6 @@ class Tables(RuleBasedStateMachine):
                 peer.kept.clear()
                 self.flush(*self.pair(first))
                 self.tables_and_model_agree()
-        gc.collect()
         for peer in self.peers:
             assert peer.counts() == {}
             assert not +peer.owned

@@ -171,8 +171,8 @@ class Broker:
         # Methods that run may wait for answers of the peer, which are behind its calls. So as long
         # as calls of ours wait and none of its can start, what is over the limit is refused, not
         # left unread.
-        stuck = self.ledger.has_room("out_bytes") and not self.ledger.has_room("calls_running")
-        return stuck and bool(self._pending)
+        stuck = not self._waiting or not self.ledger.has_room("calls_running")
+        return stuck and bool(self._pending) and self.ledger.has_room("out_bytes")
 
     def _may_wait(self) -> bool:
         return self.ledger.has_room("calls_waiting") and self.ledger.has_room("waiting_bytes")

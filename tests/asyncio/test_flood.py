@@ -11,7 +11,7 @@ from tests.asyncio.pairs import Run, Thing, pair
 
 
 class CallsBack(pellucid.Root):
-    async def remote_use(self, thing: pellucid.RemoteReference) -> Any:
+    async def remote_use(self, thing: pellucid.RemoteReference, more: bytes = b"") -> Any:
         return await thing.call("ping")
 
 
@@ -30,6 +30,18 @@ def test_methods_that_call_back_get_their_answers_behind_any_number_of_calls(
                 assert isinstance(error, pellucid.Error)
                 assert error.remote_type == "pellucid.LimitExceeded"
             # What was refused cost nothing else.
+            assert await client.root.call("use", Thing()) == "pong"
+
+    run(main())
+
+
+def test_methods_with_large_arguments_get_their_answers_too(run: Run, eager: bool) -> None:
+    async def main() -> None:
+        limits = Limits(waiting_bytes=1_000)
+        async with pair(CallsBack(), eager=eager, limits=limits) as (client, _):
+            calls = [client.root.call("use", Thing(), bytes(600)) for _ in range(50)]
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            assert "pong" in answers
             assert await client.root.call("use", Thing()) == "pong"
 
     run(main())
