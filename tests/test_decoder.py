@@ -381,3 +381,15 @@ def test_references_can_build_a_long_chain_of_lists() -> None:
 def test_a_long_reason_is_cut() -> None:
     value = decoded([b"unpersistable", b"x" * 10_000])
     assert value.reason == f"Unpersistable data: {b'x' * 1000!r}"
+
+
+def test_many_numbers_as_keys_cost_more_and_more_steps() -> None:
+    # Their hashes are the peer's choice, and so is how long finding a place for each takes.
+    keys = list(range(0, 40_000, 2))
+    pairs = [[key, 0] for key in keys]
+    assert len(decoded([b"dictionary", *pairs])) == 20_000
+    error = exceeded([b"dictionary", *pairs], hash_steps=30_000)
+    assert error.limit == "hash_steps"
+    assert decoded([b"set", *keys], hash_steps=60_000) == set(keys)
+    texts = [[[b"unicode", b"%d" % key], 0] for key in keys]
+    assert len(decoded([b"dictionary", *texts], hash_steps=1)) == 20_000

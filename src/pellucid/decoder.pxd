@@ -5,6 +5,7 @@ cimport cython
 from libc.stdint cimport int64_t
 
 cdef int _LIST, _INT, _STRING, _FLOAT, _LONGINT, _VOCAB
+cdef Py_ssize_t _CROWD
 cdef object _PLAIN, _DOUBLE, _DATES, _OTHERS
 cdef bytes _UNICODE
 

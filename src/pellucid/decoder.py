@@ -28,6 +28,8 @@ _VOCAB: Final = 0x87
 
 # Integers up to here are their own hash, so no two of them collide.
 _PLAIN: Final = 1 << 60
+# Beside so many others a key or member that is no text costs a step, beside twice as many two.
+_CROWD: Final = 4096
 
 _DOUBLE: Final = Struct(">d")
 # What stands behind the header of a text. The word is in no vocabulary.
@@ -413,7 +415,14 @@ class Decoder:
     def _admit(self, container: Any, key: Any, counts: Any) -> Any:
         """Refuse a key or member that must not be hashed. `counts` belongs to the container."""
         kind = type(key)
-        if kind is str or kind is bytes or (kind is int and -_PLAIN < key < _PLAIN):
+        if kind is str or kind is bytes:
+            return counts
+        size = len(container)
+        if size >= _CROWD:
+            # Other hashes are known to the peer, who can choose them so that finding a place takes
+            # longer the more there are, though no two are the same.
+            self._costs().charge(size // _CROWD)
+        if kind is int and -_PLAIN < key < _PLAIN:
             return counts
         if kind is Hole:
             # What is not finished contains this container: through something that can't be hashed

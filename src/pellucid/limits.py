@@ -26,7 +26,7 @@ class Limits:
     # Nesting of a sent value. A Twisted peer with a deep stack of its own may break above that.
     depth_sent: int = 100
     # Steps that hashing the keys and members of one message may take, sharing expanded: more than
-    # the longest flat tuple needs.
+    # the longest flat tuple needs, and enough for a dictionary with 90,000 keys that are numbers.
     hash_steps: int = 1_000_000
     # Members of one dict or set with the same hash. Each costs a comparison with all before it.
     hash_collisions: int = 64
