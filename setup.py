@@ -13,7 +13,18 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # Each is src/pellucid/<name>.py, with the C types of its classes in <name>.pxd beside it.
-COMPILED = ("banana", "hashing", "holes", "encoder", "decoder", "jelly", "messages", "broker")
+COMPILED = (
+    "banana",
+    "hashing",
+    "holes",
+    "encoder",
+    "decoder",
+    "jelly",
+    "messages",
+    "waiting",
+    "outbox",
+    "broker",
+)
 
 # Debug information would make up five sixths of the wheel.
 FLAGS = ["-g0"] if os.name == "posix" else []

@@ -4,14 +4,27 @@ from collections.abc import Callable
 from typing import Any
 
 from pellucid.broker import Broker
+from pellucid.caches import CacheObserver
 from pellucid.errors import PBError
-from pellucid.events import CallCompleted, CallFailed, CallReceived, Event, PeerFault, Ready
-from pellucid.flavors import Referenceable, Root
+from pellucid.events import (
+    CallCompleted,
+    CallFailed,
+    CallReceived,
+    Event,
+    PeerFault,
+    Ready,
+    Released,
+    Unobserved,
+)
+from pellucid.flavors import Cacheable, Referenceable, RemoteCache, Root
 from pellucid.references import RemoteReference
+from pellucid.registry import Registry
 
 ACCOUNTS = (
     "references_held",
     "references_exported",
+    "caches_held",
+    "caches_exported",
     "calls_pending",
     "calls_running",
     "calls_waiting",
@@ -26,7 +39,7 @@ class Waiter:
     def __init__(self) -> None:
         self.done = 0
         self.value: Any = None
-        self.error: PBError | None = None
+        self.error: Exception | None = None
 
     def result(self) -> Any:
         """The value, which is forgotten here, or the error raised."""
@@ -44,6 +57,20 @@ class Later:
         self.call: CallReceived | None = None
 
 
+class Observer(CacheObserver):
+    """A handle on a copy of the other side, with verbs."""
+
+    __slots__ = ()
+
+    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Waiter:
+        waiter = Waiter()
+        self.broker.call(waiter, self, name, args, kwargs)
+        return waiter
+
+    def notify(self, name: str, /, *args: Any, **kwargs: Any) -> None:
+        self.broker.call(None, self, name, args, kwargs)
+
+
 class Side:
     """A broker and its face: it runs the methods that are called."""
 
@@ -55,6 +82,8 @@ class Side:
         self.refusals: list[PBError] = []
         self.auto = True
         self.calls: list[CallReceived] = []
+        self.unobserved: list[Unobserved] = []
+        self.released: list[Any] = []
 
     @property
     def root(self) -> RemoteReference:
@@ -95,6 +124,12 @@ class Side:
             self.ready.append(event.dialect)
         elif isinstance(event, PeerFault):
             self.faults.append(event.text)
+        elif isinstance(event, Unobserved):
+            self.unobserved.append(event)
+            if self.auto:
+                self.stop_observing(event)
+        elif isinstance(event, Released):
+            self.released.append(event.target)
         else:
             self.closed.append(event.error)
 
@@ -109,6 +144,11 @@ class Side:
             value.call = call
         else:
             self.answer(call, value)
+
+    def stop_observing(self, event: Unobserved) -> None:
+        """Tell the object, and that it has been told."""
+        event.target.stopped_observing(event.perspective, event.observer)
+        self.broker.unobserved(event)
 
     def answer(self, call: CallReceived, value: Any) -> None:
         refusal = self.broker.answer(call, value)
@@ -133,7 +173,13 @@ class Side:
     def counts(self) -> dict[str, int]:
         """What both tables hold and what the ledger is charged, nothing left out but zeros."""
         broker = self.broker
-        found = {"exports": len(broker.exports), "imports": len(broker.imports)}
+        tables = broker._tables
+        found = {
+            "exports": len(broker.exports),
+            "imports": len(broker.imports),
+            "cache exports": len(tables.cache_exports),
+            "cache imports": len(tables.cache_imports),
+        }
         found.update((name, broker.ledger.used(name)) for name in ACCOUNTS)
         return {name: count for name, count in found.items() if count}
 
@@ -177,6 +223,7 @@ class Pair:
 
 def join(root: Any = None, *, client: Any = None, **options: Any) -> Pair:
     """Join two brokers. `options` are for both; `client` is what the server may call as root."""
+    options.setdefault("observer_type", Observer)
     ours = Side(Broker("client", root=client, **options))
     theirs = Side(Broker("server", root=Root() if root is None else root, **options))
     pair = Pair(ours, theirs)
@@ -238,3 +285,39 @@ class Thing(Referenceable):
     def remote_tell(self, value: Any) -> int:
         self.heard.append(value)
         return len(self.heard)
+
+
+class Stock(Cacheable, tag="harness.Stock"):
+    """A cache: how many there are of what."""
+
+    def __init__(self, **items: Any) -> None:
+        self.items = dict(items)
+        self.stopped: list[Any] = []
+
+    def state_to_cache(self) -> Any:
+        return {"items": dict(self.items)}
+
+    def stopped_observing(self, perspective: Any, observer: Any) -> None:
+        super().stopped_observing(perspective, observer)
+        self.stopped.append(perspective)
+
+    def put(self, name: str, count: Any) -> None:
+        self.items[name] = count
+        self.update("put", name, count)
+
+
+class RemoteStock(RemoteCache):
+    """Its copy."""
+
+    items: dict[str, Any]
+
+    def observe_put(self, name: str, count: Any) -> int:
+        self.items[name] = count
+        return len(self.items)
+
+
+def stocks() -> Registry:
+    """What knows the copy of a cache."""
+    registry = Registry()
+    registry.cache("harness.Stock", RemoteStock)
+    return registry

@@ -13,7 +13,7 @@ import pytest
 
 from tools.modules import CORE, ROOT, SOURCE
 
-_ALL_CORE = {*CORE, "login"}
+_ALL_CORE = set(CORE)
 _FACES = {"asyncio", "twisted", "blocking"}
 
 # Which rooms a room may import from. A room is a module of the package or a whole subpackage.
@@ -24,29 +24,47 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "limits": {"errors"},
     "banana": {"errors", "limits"},
-    "registry": {"errors"},
+    "states": {"errors"},
+    "places": {"banana"},
+    "registry": {"errors", "flavors", "places", "states"},
     "ports": {"errors"},
     "atoms": {"banana", "errors"},
     "holes": {"errors"},
-    "hashing": {"limits", "errors"},
-    "encoder": {"banana", "limits", "errors", "ports", "atoms"},
+    "hashing": {"limits", "errors", "holes"},
+    "selfcycles": {"banana", "places"},
+    "encoder": {
+        *{"banana", "registry", "limits", "errors", "ports", "atoms", "places", "selfcycles"},
+    },
     "decoder": {
         *{"banana", "registry", "limits", "errors", "ports", "atoms", "holes", "hashing"},
-        "encoder",
+        "places",
     },
-    "jelly": {"banana", "registry", "limits", "errors", "ports", "atoms", "encoder", "decoder"},
-    "flavors": {"errors"},
-    "references": {"errors", "limits", "flavors"},
+    "jelly": {
+        *{"banana", "registry", "limits", "errors", "ports", "atoms", "encoder", "decoder"},
+        "places",
+    },
+    "flavors": {"errors", "states"},
+    "releases": {"limits"},
+    "references": {"errors", "events", "flavors", "limits", "releases"},
+    "caches": {"errors", "events", "flavors", "limits", "references", "releases"},
+    "tables": {"caches", "errors", "events", "flavors", "limits", "references", "releases"},
     "failures": {"errors", "registry"},
     "messages": {"jelly", "banana", "errors", "limits", "failures"},
-    "events": {"references", "errors"},
-    "broker": {*CORE, "_version"} - {"broker"},
-    "login": {"flavors", "references", "errors"},
-    "asyncio": {*_ALL_CORE, "asyncio", "_version"},
+    "events": set(),
+    "waiting": {"errors", "events", "limits"},
+    "outbox": {
+        *{"banana", "caches", "errors", "failures", "jelly", "limits", "messages", "references"},
+        "tables",
+    },
+    "broker": {*CORE, "_version"} - {"broker", "scram", "login"},
+    "scram": {"errors"},
+    "login": {"flavors", "errors", "scram"},
+    "passwords": {"login", "scram"},
+    "asyncio": {*_ALL_CORE, "asyncio", "passwords", "_version"},
     "twisted": {*_ALL_CORE, "twisted", "_version"},
-    "blocking": {*_ALL_CORE, "asyncio", "_version"},
-    "cli": {*_ALL_CORE, *_FACES, "_version", "_compiled", "__init__"},
-    "__init__": {*_ALL_CORE, *_FACES, "_version", "_compiled"},
+    "blocking": {*_ALL_CORE, "asyncio", "blocking", "_version"},
+    "cli": {*_ALL_CORE, *_FACES, "passwords", "_version", "_compiled", "__init__"},
+    "__init__": {*_ALL_CORE, *_FACES, "passwords", "_version", "_compiled"},
     "__main__": {"cli"},
 }
 
@@ -74,10 +92,12 @@ NEVER_LOADED = {"asyncio", "socket", "ssl", "twisted"}
 # Which rooms may import from outside the standard library, and what.
 THIRD_PARTY: dict[str, set[str]] = {
     "cli": {"click", "rich", "uvloop"},
+    "passwords": {"argon2"},
     "twisted": {"twisted", "zope"},
 }
 
-MAX_EXPORTS = 40
+# The front room: a third of it is flavours, login and TLS.
+MAX_EXPORTS = 45
 MAX_FILE = 500
 MAX_FUNCTION = 50
 
@@ -87,7 +107,7 @@ LONG_FILES: dict[str, str] = {
     "decoder.py": "one recursion over all types; atoms, holes and hashing have left",
 }
 LONG_FUNCTIONS: dict[str, str] = {
-    "asyncio/connection.py: Connection.__init__": "a list of attributes, each with its beginning",
+    "asyncio/link.py: Link.__init__": "a list of attributes, each with its beginning",
 }
 
 # Modules without a test file of their own, each with the reason.

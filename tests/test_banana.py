@@ -14,6 +14,7 @@ from pellucid.banana import (
     DIALECTS,
     NONE,
     PB,
+    PELLUCID,
     Dialect,
     Framer,
     decode,
@@ -86,6 +87,25 @@ def run_late(chunks: list[bytes], limits: Limits) -> tuple[list[bytes], tuple[ob
         framer.feed(chunk)
     messages, error, _ = run([b""], framer=framer)
     return messages, signature(error)
+
+
+def run_lazily(
+    chunks: list[bytes], takes: list[int], limits: Limits
+) -> tuple[list[bytes], tuple[object, ...]]:
+    """After each chunk so many messages are taken, if they are there."""
+    framer = Framer(PB, limits)
+    taken = []
+    for chunk, count in zip(chunks, takes, strict=True):
+        framer.feed(chunk)
+        for _ in range(count):
+            try:
+                message = framer.next_message()
+            except (RemoteProtocolError, LimitExceeded):
+                break
+            if message is not None:
+                taken.append(message)
+    messages, error, _ = run([b""], framer=framer)
+    return taken + messages, signature(error)
 
 
 def signature(error: PBError | None) -> tuple[object, ...]:
@@ -330,7 +350,8 @@ def test_nan() -> None:
 def test_vocabulary() -> None:
     assert len(PB.words) == len(PB.numbers) == len(PB.tokens) == 31
     assert NONE.words == ()
-    assert DIALECTS == {"pb": PB, "none": NONE}
+    assert DIALECTS == {"pellucid": PELLUCID, "pb": PB, "none": NONE}
+    assert PELLUCID.words == PB.words
     for number, word in enumerate(PB.words, 1):
         assert PB.numbers[word] == number
         assert PB.tokens[word] == encode(word) == bytes((number, 0x87))
@@ -606,6 +627,20 @@ def test_chunks_wait_for_their_turn() -> None:
     assert framer.next_message() is None
 
 
+def test_what_comes_waits_behind_what_waits() -> None:
+    framer = Framer(PB, Limits())
+    messages = [encode([i]) for i in range(4)]
+    framer.feed(messages[0])
+    framer.feed(messages[1])
+    assert framer.next_message() == messages[0]
+    # Nothing is left of the first chunk, and the second one has not been looked at.
+    framer.feed(messages[2])
+    buffer = framer.get_buffer()
+    buffer[: len(messages[3])] = messages[3]
+    framer.received(len(messages[3]))
+    assert [framer.next_message() for _ in range(4)] == [*messages[1:], None]
+
+
 # In place.
 
 
@@ -879,5 +914,7 @@ def test_any_cutting(data: st.DataObject, stream: bytes) -> None:
         assert signature(other) == signature(error)
         assert second.buffered == framer.buffered
         assert second.examined <= len(stream)
-    # All fed before the first message is taken.
+    # All fed before the first message is taken, or some of it.
     assert run_late(chunks, limits) == (messages, signature(error))
+    takes = data.draw(st.lists(st.integers(0, 2), min_size=len(chunks), max_size=len(chunks)))
+    assert run_lazily(chunks, takes, limits) == (messages, signature(error))

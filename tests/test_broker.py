@@ -21,15 +21,18 @@ from pellucid.errors import (
     RemoteError,
     RemoteProtocolError,
 )
-from pellucid.events import CallReceived
+from pellucid.events import CallCompleted, CallReceived, Closed, Unobserved
 from pellucid.failures import FAILURE_TAG
-from pellucid.flavors import Referenceable
+from pellucid.flavors import Avatar, Copyable, Referenceable, Viewable, ViewPoint
 from pellucid.limits import Limits
 from pellucid.references import RemoteReference
 from pellucid.registry import Registry
-from tests.harness import Echo, Pair, Side, Thing, Waiter, join
+from tests import wire
+from tests.harness import Echo, Pair, RemoteStock, Side, Stock, Thing, Waiter, join, stocks
 
-OFFER = bytes.fromhex("02800282706204826e6f6e65")
+OFFER = bytes.fromhex("0380 0882 70656c6c75636964 0282 7062 0482 6e6f6e65")
+# What a server that is Twisted's offers.
+TWISTED_OFFER = bytes.fromhex("0280 0282 7062 0482 6e6f6e65")
 DICT = [b"dictionary"]
 
 
@@ -65,6 +68,12 @@ def pair() -> Pair:
     return join(Echo())
 
 
+@pytest.fixture
+def both() -> Pair:
+    """Each side can be called, and knows the copy of a cache."""
+    return join(Echo(), client=Echo(), registry=stocks())
+
+
 # The opening.
 
 
@@ -77,15 +86,30 @@ def test_the_server_begins() -> None:
     client, server = Side(Broker("client")), Side(Broker("server", root=Echo()))
     assert client.take() == b""
     assert server.take() == OFFER
+    assert client.broker.dialect == server.broker.dialect == ""
     client.feed(OFFER)
-    assert client.ready == ["pb"]
+    assert client.ready == ["pellucid"]
     # The name, and behind it at once the version.
-    assert client.take() == bytes.fromhex("02827062 028013870681")
-    server.feed(bytes.fromhex("02827062 028013870681"))
-    assert server.ready == ["pb"]
-    assert server.take() == bytes.fromhex("028013870681")
+    choice = bytes.fromhex("0882 70656c6c75636964 0280 1387 0681")
+    assert client.take() == choice
+    server.feed(choice)
+    assert server.ready == ["pellucid"]
+    assert server.take() == bytes.fromhex("0280 1387 0681")
+    assert client.broker.dialect == server.broker.dialect == "pellucid"
     assert server.broker.root is None
     assert client.root.luid == b"root"
+
+
+def test_with_twisted_the_dialect_is_its_own() -> None:
+    client = Side(Broker("client"))
+    client.feed(TWISTED_OFFER)
+    assert client.ready == ["pb"]
+    assert client.take() == bytes.fromhex("0282 7062 0280 1387 0681")
+    server = Side(Broker("server", root=Echo()))
+    server.take()
+    server.feed(bytes.fromhex("0282 7062 0280 1387 0681"))
+    assert server.ready == ["pb"]
+    assert server.take() == bytes.fromhex("0280 1387 0681")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +117,8 @@ def test_the_server_begins() -> None:
     [
         ([b"pb", b"none"], "pb"),
         ([b"none", b"pb"], "none"),
-        ([b"pellucid", 5, [b"pb"], b"\xff", b"none"], "none"),
+        ([b"pb", b"pellucid"], "pb"),
+        ([b"jelly", 5, [b"pb"], b"\xff", b"none"], "none"),
     ],
 )
 def test_the_client_takes_the_first_that_it_knows(offer: Any, chosen: str) -> None:
@@ -582,7 +607,10 @@ def test_each_occurrence_is_released(pair: Pair) -> None:
     root.kept = [root.thing, (root.thing, root.thing)]
     found = pair.ask("kept")
     assert found[0] is found[1][0] is found[1][1]
+    owes = [pair.client.broker.owes]
     del found
+    owes.append(pair.client.broker.owes)
+    assert owes == [False, True]
     released = pair.client.broker.data_to_send()
     assert len(released) == 3 * len(encode([b"decref", 1]))
     pair.server.feed(released)
@@ -682,8 +710,8 @@ def test_a_cache_that_is_not_held() -> None:
     sexp[4] = 0
     server.feed(none(sexp))
     assert server.take() == none([b"decref", 4])
-    server.feed(none([b"decache", 9], [b"uncache", 9]))
-    assert len(server.faults) == 3
+    server.feed(none([b"decache", 9], [b"uncache", 9], [b"decache", [9]], [b"uncache", [9]]))
+    assert server.faults[1:] == ["the peer released a cache that it does not hold"] * 2
     assert server.counts() == {}
 
 
@@ -822,6 +850,530 @@ def test_nobody_is_told_that_an_abandoned_call_is_lost(pair: Pair) -> None:
     pair.client.run()
     assert waiter.done == 0
     assert pair.client.closed == [None]
+
+
+# The order of updates, answers and calls.
+
+
+def test_updates_and_answers_keep_their_order(both: Pair) -> None:
+    """With no turn left an update waits, and all that was sent behind it."""
+    client, here = both.client, Stock()
+    both.server.broker.exports.lookup(b"root").thing = here
+    copy = both.ask("thing")
+    first, second = client.call(both.root, "echo", 1), client.call(both.root, "echo", 2)
+    here.put("apples", 1)
+    both.run()
+    assert (first.result(), second.result(), copy.items) == (1, 2, {"apples": 1})
+
+    waiters = [client.call(both.root, "later") for _ in range(2)]
+    both.run()
+    app = both.server.broker.exports.lookup(b"root")
+    both.server.answer(app.later[0].call, "before")
+    here.put("apples", 2)
+    both.server.answer(app.later[1].call, "behind")
+    broker = client.broker
+    broker.receive_data(both.server.take())
+    event = broker.next_event(start_calls=False)
+    assert isinstance(event, CallCompleted)
+    client.handle(event)
+    for _ in range(2):
+        assert broker.next_event(start_calls=False) is None
+    assert client.waits()
+    assert (waiters[0].result(), waiters[1].done, copy.items) == ("before", 0, {"apples": 1})
+    event = broker.next_event()
+    assert isinstance(event, CallReceived)
+    assert event.target is copy
+    client.handle(event)
+    del event
+    client.run()
+    assert (waiters[1].result(), copy.items) == ("behind", {"apples": 2})
+    del copy
+    both.prove_empty()
+
+
+def test_a_call_before_an_update_starts_before_it(both: Pair) -> None:
+    client, here = both.client, Stock()
+    both.server.broker.exports.lookup(b"root").thing = here
+    copy = both.ask("thing")
+    client.auto = False
+    back = RemoteReference(both.server.broker, b"root")
+    both.server.notify(back, "kind", 1)
+    here.put("apples", 1)
+    both.server.notify(back, "kind", 2)
+    broker = client.broker
+    broker.receive_data(both.server.take())
+    assert broker.next_event(start_calls=False) is None
+    client.run()
+    assert [one.name for one in client.calls] == ["kind", "put", "kind"]
+    for one in client.calls:
+        client.serve(one)
+    client.calls.clear()
+    del copy, one
+    both.prove_empty()
+
+
+def test_an_update_overtakes_calls_that_a_limit_holds_back() -> None:
+    """The method that runs may wait for what makes the update."""
+    side = wire.server(limits=Limits(calls_running=1))
+    root = side.broker.exports.lookup(b"root")
+    side.feed(none(wire.call(b"keep", [wire.TAG, 5, wire.state()])))
+    side.take()
+    side.feed(none(wire.call(b"later", request=8), wire.call(b"kind", 1, request=9)))
+    assert side.counts()["calls_waiting"] == 1
+    side.feed(none(wire.put(1, 5, "apples", 1, wants_answer=1)))
+    assert side.take() == none([b"answer", 1, 1])
+    assert root.kept[0].items == {"apples": 1}
+    side.answer(root.later[0].call, None)
+    side.run()
+    root.kept.clear()
+    side.take()
+    side.feed(none([b"uncache", 5]))
+    assert side.counts() == {}
+
+
+def test_what_waits_at_the_end_of_the_stream_starts_first() -> None:
+    side = wire.server()
+    root = side.broker.exports.lookup(b"root")
+    side.feed(none(wire.call(b"keep", [wire.TAG, 5, wire.state()])))
+    side.broker.receive_data(none(wire.put(1, 5, "apples", 1)))
+    side.broker.receive_eof()
+    assert side.broker.next_event(start_calls=False) is None
+    assert not side.broker.closed
+    side.run()
+    assert root.kept[0].items == {"apples": 1}
+    assert len(side.closed) == 1
+    assert side.counts().keys() <= {"out_bytes"}
+
+
+def test_an_update_that_waits_never_starts_afterwards() -> None:
+    side = wire.server()
+    side.feed(none(wire.call(b"keep", [wire.TAG, 5, wire.state()])))
+    side.take()
+    side.broker.receive_data(none(wire.put(1, 5, "apples", 1)))
+    assert side.broker.next_event(start_calls=False) is None
+    side.broker.close()
+    side.run()
+    assert side.broker.exports.lookup(b"root") is None
+    assert side.closed == [None]
+    assert side.counts() == {}
+
+
+# What is sent while a message is being written.
+
+
+class Hooked(Stock, tag="harness.Stock"):
+    """Does something when it is sent for the first time."""
+
+    def __init__(self, hook: Any) -> None:
+        super().__init__()
+        self.hook = hook
+
+    def state_to_cache_and_observe_for(self, perspective: Any, observer: Any) -> Any:
+        found = super().state_to_cache_and_observe_for(perspective, observer)
+        self.hook(observer)
+        return found
+
+
+def test_who_comes_in_is_told_to_the_others_behind_it() -> None:
+    side = wire.server()
+    back = RemoteReference(side.broker, b"root")
+
+    def hook(observer: Any) -> None:
+        here.put("guests", len(here.observers))
+
+    here: Hooked = Hooked(hook)
+    side.broker.call(None, back, "x", (here,))
+    # The state was taken before the change was told, which the copy gets behind it.
+    sent = [b"message", 1, b"root", b"x", 0, [b"tuple", [wire.TAG, 1, wire.state()]], DICT]
+    assert side.take() == none(sent, wire.put(2, 1, "guests", 1))
+    side.feed(none([b"decache", 1]))
+    side.take()
+    assert side.counts() == {}
+
+
+def test_a_call_in_the_midst_of_a_message(both: Pair) -> None:
+    waiters: list[Waiter] = []
+
+    def hook(observer: Any) -> None:
+        waiters.append(observer.call("put", "a", 1))
+        waiters.append(both.client.call(both.root, "echo", here))
+        waiters.append(both.client.call(both.root, "echo", object()))
+        both.client.broker.abandon(both.client.broker.call(Waiter(), both.root, "echo", (1,)))
+        both.client.broker.abandon(
+            both.client.broker.call(Waiter(), both.root, "echo", (object(),))
+        )
+        both.client.notify(both.root, "echo", object())
+        both.client.notify(both.root, "keep", 5)
+
+    here = Hooked(hook)
+    assert both.ask("any", here, b"behind") == ((here, b"behind"), {})
+    assert [waiter.done for waiter in waiters] == [1, 1, 1]
+    assert waiters[0].result() == 1
+    assert waiters[1].result() is here
+    with pytest.raises(InsecureJelly, match="arguments"):
+        waiters[2].result()
+    (fault,) = both.client.faults
+    assert fault.startswith("a call that wants no answer was not sent: arguments")
+    both.client.faults.clear()
+    assert both.server.broker.exports.lookup(b"root").kept == [5]
+    both.ask("forget")
+    both.prove_empty()
+
+
+def test_a_call_in_the_midst_of_a_message_that_is_not_sent(both: Pair) -> None:
+    waiters: list[Waiter] = []
+
+    def hook(observer: Any) -> None:
+        waiters.append(both.client.call(both.root, "echo", 1))
+        waiters.append(observer.call("put", "a", 1))
+        observer.notify("put", "a", 1)
+
+    here = Hooked(hook)
+    with pytest.raises(InsecureJelly):
+        both.ask("keep", here, object())
+    both.run()
+    assert waiters[0].result() == 1
+    # Its copy was never there.
+    with pytest.raises(DeadReferenceError):
+        waiters[1].result()
+    assert here.stopped == [None]
+    assert both.ask("echo", 2) == 2
+    both.prove_empty()
+
+
+def test_answers_in_the_midst_of_a_message(both: Pair) -> None:
+    app = both.server.broker.exports.lookup(b"root")
+    waiters = [both.client.call(both.root, "later") for _ in range(3)]
+    both.run()
+    first, second, third = (later.call for later in app.later)
+
+    def hook(observer: Any) -> None:
+        assert both.server.broker.answer(first, "first") is None
+        assert both.server.broker.answer(second, object()) is None
+        both.server.broker.fail(third, ValueError("third"))
+
+    app.thing = Hooked(hook)
+    copy = both.ask("thing")
+    assert type(copy) is RemoteStock
+    assert waiters[0].result() == "first"
+    with pytest.raises(InsecureJelly):
+        waiters[1].result()
+    with pytest.raises(Exception, match="third"):
+        waiters[2].result()
+    del copy
+    both.prove_empty()
+
+
+def test_an_interrupt_in_what_leaves_later(both: Pair) -> None:
+    waiter = Waiter()
+
+    class Rude(Referenceable):
+        def write_jelly(self, encoder: Any) -> None:
+            raise KeyboardInterrupt
+
+    def hook(observer: Any) -> None:
+        both.client.broker.call(waiter, both.root, "echo", (Rude(),))
+
+    with pytest.raises(KeyboardInterrupt):
+        both.client.notify(both.root, "keep", Hooked(hook))
+    both.run()
+    with pytest.raises(InsecureJelly, match="interrupted"):
+        waiter.result()
+    both.ask("forget")
+    both.prove_empty()
+
+
+def test_the_connection_may_end_in_the_midst_of_a_message(both: Pair) -> None:
+    waiter = Waiter()
+
+    def hook(observer: Any) -> None:
+        broker.call(waiter, both.root, "echo", (1,))
+        broker.close()
+
+    broker, here, after = both.client.broker, Hooked(hook), Stock()
+    with pytest.raises(DeadReferenceError, match="while a message was written"):
+        both.client.call(both.root, "echo", here, Thing())
+    with pytest.raises(DeadReferenceError):
+        both.client.call(both.root, "echo", after)
+    kinds = [type(event) for event in list(broker._reports)]
+    assert kinds[-1] is Closed
+    assert kinds.count(Unobserved) == 1
+    both.client.run()
+    with pytest.raises(ConnectionLost):
+        waiter.result()
+    assert (here.stopped, after.stopped) == ([None], [])
+    assert both.client.take() == b""
+    assert both.client.counts() == {}
+
+
+def test_the_connection_may_end_in_the_midst_of_an_answer(both: Pair) -> None:
+    app, broker = both.server.broker.exports.lookup(b"root"), both.server.broker
+    app.kept = [Hooked(lambda observer: broker.close()), Stock(), Thing()]
+    waiter = both.client.call(both.root, "kept")
+    both.run()
+    assert waiter.done == 0
+    assert [one.stopped for one in app.kept[:2]] == [[None], []]
+    assert both.server.closed == [None]
+    assert both.server.counts() == {}
+
+
+def test_a_class_may_end_the_connection_while_it_takes_its_state() -> None:
+    class Ends(RemoteStock):
+        def set_cached_state(self, found: Any) -> None:
+            side.broker.close()
+
+    registry = stocks()
+    registry.cache("harness.Stock", Ends)
+    side = wire.server(registry=registry)
+    side.auto = False
+    side.feed(none(wire.call(b"keep", [wire.TAG, 5, wire.state()])))
+    assert side.calls == []
+    assert side.closed == [None]
+
+
+# On whose behalf.
+
+
+class Player(Avatar):
+    """An avatar that shows what it gets and gives."""
+
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+        self.board = Board()
+
+    def perspective_take(self, *values: Any) -> Any:
+        self.got.extend(values)
+        return values
+
+    def perspective_board(self) -> Any:
+        return self.board
+
+    def perspective_fail(self, error: Exception) -> None:
+        raise error
+
+    def perspective_make(self) -> Any:
+        return Seen()
+
+
+class Board(Viewable):
+    def view_look(self, perspective: Any, *args: Any) -> Any:
+        return type(perspective).__name__, args
+
+    def view_me(self, perspective: Any) -> Any:
+        return self
+
+
+class Seen:
+    """Shows on whose behalf it is written."""
+
+    def write_jelly(self, encoder: Any) -> None:
+        encoder.write_sexp([b"unicode", type(encoder.perspective).__name__.encode()])
+
+
+def play() -> tuple[Pair, Player]:
+    pair = join(Echo(), registry=stocks())
+    player = Player()
+    pair.server.broker.exports.lookup(b"root").thing = player
+    return pair, player
+
+
+def test_an_avatar_is_the_perspective_of_its_calls() -> None:
+    pair, player = play()
+    reference, thing = pair.ask("thing"), Thing()
+    waiter = pair.client.call(reference, "take", thing, [thing])
+    pair.run()
+    assert waiter.result() == (thing, [thing])
+    first, (second,) = player.got
+    assert first is second
+    assert first.perspective is player
+    # Through the root nobody is.
+    pair.ask("keep", thing)
+    root = pair.server.broker.exports.lookup(b"root")
+    assert root.kept[0].perspective is None
+    assert root.kept[0] == first
+    # What is sent to whoever it was got from is written on its behalf.
+    for one, name in ((first, "Player"), (root.kept[0], "NoneType")):
+        pair.server.notify(one, "tell", Seen())
+        pair.run()
+        assert thing.heard.pop() == name
+    waiter = pair.client.call(reference, "make")
+    pair.run()
+    assert waiter.result() == "Player"
+    player.got.clear()
+    del first, second, one, reference
+    pair.ask("forget")
+    pair.prove_empty()
+
+
+def test_a_view_has_the_perspective_of_whom_it_was_sent_to() -> None:
+    pair, player = play()
+    reference, root = pair.ask("thing"), pair.server.broker.exports.lookup(b"root")
+    waiters = [pair.client.call(reference, "board") for _ in range(2)]
+    pair.run()
+    view, again = (waiter.result() for waiter in waiters)
+    # The same for the same perspective.
+    assert view is again
+    del again
+    waiter = pair.client.call(view, "look", 1)
+    pair.run()
+    assert waiter.result() == ("Player", (1,))
+    waiter = pair.client.call(view, "me")
+    pair.run()
+    assert waiter.result() is view
+    root.kept = [player.board]
+    (nobodys,) = pair.ask("kept")
+    assert nobodys is not view
+    waiter = pair.client.call(nobodys, "look")
+    pair.run()
+    assert waiter.result() == ("NoneType", ())
+    with pytest.raises(NoSuchMethod, match="view_jump"):
+        waiter = pair.client.call(view, "jump")
+        pair.run()
+        waiter.result()
+    # It comes home as the view, not as what is seen.
+    root.kept.clear()
+    pair.ask("keep", view)
+    assert root.kept == [ViewPoint(player, player.board)]
+    root.kept.clear()
+    del view, nobodys, reference
+    pair.prove_empty()
+
+
+def test_a_view_comes_home_behind_its_release() -> None:
+    root: Any = Echo()
+    root.thing = Board()
+    server = served(root)
+    server.feed(none([b"message", 7, b"root", b"thing", 1, [b"tuple"], DICT], [b"decref", 1]))
+    assert server.take() == none([b"answer", 7, [b"remote", 1]])
+    server.feed(none([b"message", 7, b"root", b"keep", 1, [b"tuple", [b"local", 1]], DICT]))
+    assert root.kept == [ViewPoint(None, root.thing)]
+    server.take()
+    assert server.counts() == {}
+
+
+def test_an_object_that_can_not_tell_its_perspective() -> None:
+    class Odd(Referenceable):
+        def find_perspective(self) -> Any:
+            raise LookupError("not for the other side")
+
+    server = served(Odd())
+    server.feed(none(call([b"remote", 5])))
+    out = server.take()
+    assert b"builtins.LookupError" in out
+    assert b"not for" not in out
+    assert out.endswith(none([b"decref", 5]))
+    assert server.counts() == {}
+
+
+# Errors that travel as themselves.
+
+
+class Tumble(Copyable, Exception, tag="tests.Tumble"):
+    """An exception that is a copy."""
+
+    def __init__(self, height: Any) -> None:
+        super().__init__(f"{height} metres")
+        self.height = height
+
+    def state_to_copy_for(self, perspective: Any) -> Any:
+        return {"height": self.height, "seen": Seen()}
+
+
+class RemoteTumble(Exception):
+    height: Any
+    seen: str
+
+
+def test_an_error_travels_as_itself() -> None:
+    pair, _ = play()
+    pair.client.broker.registry.copy("tests.Tumble", RemoteTumble)
+    reference, root = pair.ask("thing"), pair.server.broker.exports.lookup(b"root")
+    waiter = pair.client.call(pair.root, "later")
+    pair.run()
+    pair.server.broker.fail(root.later[0].call, Tumble(3))
+    pair.run()
+    with pytest.raises(RemoteTumble) as caught:
+        waiter.result()
+    assert vars(caught.value) == {"height": 3, "seen": "NoneType"}
+    # On behalf of whoever was called.
+    pair.server.auto = False
+    waiter = pair.client.call(reference, "make")
+    pair.run()
+    pair.server.broker.fail(pair.server.calls.pop(), Tumble(4))
+    pair.run()
+    with pytest.raises(RemoteTumble) as caught:
+        waiter.result()
+    assert caught.value.seen == "Player"
+    pair.server.auto = True
+    del reference
+    pair.prove_empty()
+
+
+def test_an_error_that_can_not_travel_as_itself_is_a_failure() -> None:
+    pair, _ = play()
+    root = pair.server.broker.exports.lookup(b"root")
+    waiters = [pair.client.call(pair.root, "later") for _ in range(2)]
+    pair.run()
+    for later, height in zip(root.later, ([Thing(), object()], 3), strict=True):
+        pair.server.broker.fail(later.call, Tumble(height))
+    pair.run()
+    with pytest.raises(RemoteError) as caught:
+        waiters[0].result()
+    assert caught.value.remote_type == "tests.test_broker.Tumble"
+    # This side does not know it.
+    with pytest.raises(InsecureJelly, match=r"tests\.Tumble"):
+        waiters[1].result()
+    pair.prove_empty()
+
+
+def test_an_error_that_nobody_can_wait_for() -> None:
+    client = connected()
+    client.broker.registry.copy("tests.Stop", StopIteration)
+    waiter = client.call(client.root, "x")
+    client.feed(none([b"error", 1, [b"tests.Stop", DICT]]))
+    with pytest.raises(RemoteError) as caught:
+        waiter.result()
+    assert caught.value.remote_type == "builtins.StopIteration"
+
+
+def test_an_error_that_is_the_result_is_one() -> None:
+    client = connected()
+    client.broker.registry.copy("tests.Tumble", RemoteTumble)
+    waiter = client.call(client.root, "x")
+    client.feed(none([b"answer", 1, [b"tests.Tumble", DICT]]))
+    assert type(waiter.result()) is RemoteTumble
+
+
+def test_the_end_has_an_order(both: Pair) -> None:
+    class Wants(Referenceable):
+        wants_release = True
+
+    both.server.broker.exports.lookup(b"root").kept = [Wants(), Stock()]
+    kept = both.ask("kept")
+    broker = both.server.broker
+    both.server.call(RemoteReference(broker, b"root"), "later")
+    broker.close()
+    kinds = [type(event).__name__ for event in broker.events()]
+    assert kinds == ["CallFailed", "Unobserved", "Released", "Closed"]
+    assert len(kept) == 2
+
+
+def test_an_object_hears_that_it_is_released(both: Pair) -> None:
+    class Wants(Referenceable):
+        wants_release = True
+
+    wants = Wants()
+    both.ask("keep", wants)
+    both.ask("keep", [wants])
+    assert both.client.released == []
+    both.ask("forget")
+    both.run()
+    assert both.client.released == [wants]
+    with pytest.raises(InsecureJelly):
+        both.ask("keep", wants, object())
+    both.client.run()
+    assert both.client.released == [wants, wants]
+    both.prove_empty()
 
 
 # The end.

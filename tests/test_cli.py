@@ -7,6 +7,7 @@ import os
 import queue
 import re
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -26,8 +27,12 @@ from click.testing import CliRunner, Result
 
 import pellucid
 from pellucid import cli
-from tests.processes import PATIENCE, TERMINAL, run, running
+from pellucid.passwords import check_password
+from tests.asyncio.certificates import SECURE, Certificates, lock, make
+from tests.processes import PATIENCE, TERMINAL, environment, run, running
 from tools.modules import COMPILED, is_compiled
+
+WORKS = ["-m", "pellucid"]
 
 
 class Known(pellucid.Error):
@@ -80,13 +85,13 @@ class Everything(pellucid.Root):
 
 
 @contextmanager
-def serving(**options: Any) -> Iterator[str]:
+def serving(url: str = "pb://127.0.0.1:0", **options: Any) -> Iterator[str]:
     """A server on a thread of its own."""
     urls: queue.Queue[tuple[str, Callable[[], object]]] = queue.Queue()
 
     async def serve() -> None:
         root = Everything()
-        async with pellucid.serve(root, "pb://127.0.0.1:0", **options) as server:
+        async with pellucid.serve(root, url, **options) as server:
             loop = asyncio.get_running_loop()
             root.close = server.close
             urls.put((server.url, lambda: loop.call_soon_threadsafe(server.close)))
@@ -427,9 +432,209 @@ def test_an_address_that_is_taken(url: str) -> None:
     assert refused("serve", "shop:Shop", "--listen", url).startswith("Error: OSError: ")
 
 
-# As processes.
+# TLS
 
-WORKS = ["-m", "pellucid"]
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make(tmp_path_factory.mktemp("certificates"))
+
+
+def test_a_call_under_tls(certificates: Certificates) -> None:
+    trust = ("--authorities", str(certificates.authority))
+    with serving(SECURE, ssl=certificates.server_tls()) as url:
+        assert url.startswith("pbs://")
+        assert shown("call", *trust, url, "echo", "1") == "((1,), {})\n"
+        text = refused("call", url, "echo", "1")
+        assert text.startswith("Error: ConnectionLost: ")
+        assert "the certificate is refused: unable to get local issuer certificate" in text
+        text = refused("call", *trust, url.replace("pbs:", "PB:"), "echo", status=2)
+        assert "files with certificates are for pbs:// only" in text
+
+
+def test_a_call_with_a_certificate(certificates: Certificates) -> None:
+    key = str(lock(certificates, "alice", "secret"))
+    trust = ("--authorities", str(certificates.authority))
+    alice = ("--certificate", str(certificates.alice))
+    with serving(SECURE, ssl=certificates.server_tls(clients=True)) as url:
+        assert shown("call", *trust, *alice, url, "echo") == "((), {})\n"
+        assert "a certificate of the client" in refused("call", *trust, url, "echo")
+        asked = CliRunner(env=dict.fromkeys(TERMINAL)).invoke(
+            cli.main, ["call", *trust, *alice, "--key", key, url, "echo"], input="secret\n"
+        )
+        assert asked.exit_code == 0
+        assert asked.stdout == "((), {})\n"
+        assert "Password of the key" in asked.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal ends a server there")
+@pytest.mark.usefixtures("shop")
+def test_serving_under_tls(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Lines()
+    monkeypatch.setattr(sys, "stdout", out)
+    answers: list[object] = []
+
+    async def ask() -> None:
+        url = await asyncio.to_thread(out.lines.get, timeout=PATIENCE)
+        for name in ("alice", None):
+            try:
+                async with pellucid.connect(url, ssl=certificates.client_tls(name)) as connection:
+                    answers.append(await connection.root.call("price", "apple"))
+            except pellucid.ConnectionLost:
+                answers.append(None)
+
+    def caller() -> None:
+        try:
+            asyncio.run(ask())
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=caller)
+    thread.start()
+    files = ["--certificate", str(certificates.server), "--key", str(certificates.server)]
+    files += ["--client-authorities", str(certificates.authority)]
+    cli.main(["serve", "shop:Shop", "--listen", SECURE, *files], standalone_mode=False)
+    thread.join(PATIENCE)
+    assert answers == ["1 apple: 3", None]
+
+
+@pytest.mark.usefixtures("shop")
+def test_files_that_do_not_fit(certificates: Certificates, tmp_path: Path) -> None:
+    server = str(certificates.server)
+    serving = ("serve", "shop:Shop", "--listen")
+    assert "pbs:// needs --certificate" in refused(*serving, SECURE, status=2)
+    text = refused(*serving, "pb://127.0.0.1:0", "--certificate", server, status=2)
+    assert "files with certificates are for pbs:// only" in text
+    text = refused(*serving, SECURE, "--certificate", str(certificates.authority))
+    assert "no certificate with its key in" in text
+    missing = str(tmp_path / "none")
+    assert "FileNotFoundError" in refused(*serving, SECURE, "--certificate", missing)
+    text = refused("call", "--key", server, "pbs://127.0.0.1:1", "x")
+    assert "a key without its certificate" in text
+
+
+# passwd
+
+
+def passwd(*arguments: str, typed: str | bytes = "secret\n") -> Result:
+    return CliRunner(env=dict.fromkeys(TERMINAL)).invoke(
+        cli.main, ["passwd", *arguments], input=typed
+    )
+
+
+@pytest.fixture
+def users(tmp_path: Path) -> str:
+    return str(tmp_path / "users")
+
+
+@pytest.mark.parametrize("typed", ["secret\n", "secret", "secret\r\n", "secret\nand more\n"])
+def test_a_password_is_one_line_of_the_input(users: str, typed: str) -> None:
+    result = passwd(users, "alice", typed=typed)
+    assert (result.exit_code, result.output) == (0, "")
+    account = pellucid.PasswordFile(users).find_account("alice")
+    assert account is not None
+    assert check_password(account, "secret")
+    assert account.md5 is None
+
+
+def test_md5_is_written_where_it_is_asked_for_and_what_it_means_is_said(users: str) -> None:
+    result = passwd(users, "alice", "--pb-md5")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert result.stderr.endswith("Whoever reads it can log in with it.\n")
+    assert pellucid.PasswordFile(users).has_md5
+    # A new password without it has none.
+    assert passwd(users, "alice").exit_code == 0
+    assert not pellucid.PasswordFile(users).has_md5
+
+
+def test_argon2(users: str) -> None:
+    pytest.importorskip("argon2")
+    assert passwd(users, "alice", "--argon2").exit_code == 0
+    account = pellucid.PasswordFile(users).find_account("alice")
+    assert account is not None
+    assert account.slow is not None
+    assert account.slow.startswith("$argon2id$")
+
+
+def test_a_user_is_taken_out(users: str) -> None:
+    assert passwd(users, "alice").exit_code == 0
+    assert passwd(users, "alice", "--delete").exit_code == 0
+    assert pellucid.PasswordFile(users).find_account("alice") is None
+    result = passwd(users, "alice", "--delete")
+    assert (result.exit_code, result.stderr) == (1, f"Error: {users} has no such user\n")
+
+
+def test_taking_out_goes_with_nothing_else(users: str) -> None:
+    for option in ("--pb-md5", "--argon2"):
+        assert passwd(users, "alice", "--delete", option).exit_code == 2
+
+
+@pytest.mark.parametrize("typed", ["", "\n", "x" * 2000])
+def test_a_password_that_is_none(users: str, typed: str) -> None:
+    result = passwd(users, "alice", typed=typed)
+    assert result.exit_code == 1
+    assert result.stderr == "Error: ValueError: a password has from 1 to 1024 characters\n"
+    assert not Path(users).exists()
+
+
+def test_a_file_that_is_no_password_file(users: str) -> None:
+    Path(users).write_text("Dear Bob\n")
+    result = passwd(users, "alice")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: BadPasswordFile: {users}, line 1: ")
+    assert Path(users).read_text() == "Dear Bob\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals")
+@pytest.mark.parametrize(("again", "right"), [("secret", True), ("secert", False)])
+def test_a_terminal_is_asked_twice_and_shows_nothing(users: str, again: str, right: bool) -> None:
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, *WORKS, "passwd", users, "alice"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        env=environment(),
+    )
+    os.close(theirs)
+    seen = b""
+    with process, os.fdopen(ours, "r+b", buffering=0) as terminal:
+
+        def answer(question: bytes, text: str) -> None:
+            nonlocal seen
+            while not seen.rstrip().endswith(question):
+                seen += terminal.read(1)
+            terminal.write(text.encode() + b"\n")
+            seen += terminal.read(1)
+
+        watchdog = threading.Timer(PATIENCE, process.kill)
+        watchdog.start()
+        answer(b"Password:", "secret")
+        answer(b"Again:", again)
+        if not right:
+            answer(b"Password:", "secret")
+            answer(b"Again:", "secret")
+        # At the end of a terminal Linux gives an error.
+        with suppress(OSError):
+            while data := terminal.read(100):
+                seen += data
+        watchdog.cancel()
+    assert process.returncode == 0
+    assert b"secret" not in seen
+    account = pellucid.PasswordFile(users).find_account("alice")
+    assert account is not None
+    assert check_password(account, "secret")
+
+
+def test_passwd_as_a_process(users: str) -> None:
+    assert passwd(users, "alice").exit_code == 0
+    ended = run(*WORKS, "passwd", users, "alice", "--delete")
+    assert (ended.out, ended.err, ended.status) == ("", "", 0)
+
+
+# As processes.
 
 
 def test_all_together_as_processes(shop: Path) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -8,15 +9,17 @@ import pytest
 from pellucid import banana
 from pellucid.atoms import Unpersistable
 from pellucid.banana import NONE, PB
-from pellucid.decoder import Decoder, head
+from pellucid.decoder import Decoder
 from pellucid.errors import InsecureJelly, LimitExceeded, RemoteProtocolError
+from pellucid.flavors import RemoteCache, RemoteCopy
 from pellucid.limits import Limits
 from pellucid.ports import NullImporter
 from pellucid.registry import Registry
 
 
 class Importer(NullImporter):
-    def remote(self, luid: int | bytes) -> Any:
+    def remote(self, luid: int | bytes, perspective: Any) -> Any:
+        assert perspective == "me"
         return ("remote", luid)
 
     def local(self, luid: int | bytes) -> Any:
@@ -74,11 +77,6 @@ def test_raw_items() -> None:
     assert one.item() == [4]
     with pytest.raises(RemoteProtocolError, match="a list"):
         one.list_length()
-
-
-def test_heads_of_any_length() -> None:
-    assert head(b"\x81", 0) == (0x81, 0, 1)
-    assert head(b"x\x01\x02\x81", 1) == (0x81, 257, 4)
 
 
 @pytest.mark.parametrize(
@@ -211,11 +209,20 @@ ITSELF = [b"reference", 1, [b"tuple", [b"dereference", 1]]]
         ([b"reference", 1, [b"dereference", 1]], "x", "its own value"),
         (ITSELF, "x", "a tuple contains itself"),
         ([b"list", ITSELF], "x", "a tuple contains itself"),
-        ([b"reference", 1, [b"tuple", [b"set", [b"dereference", 1]]]], "x[0]{member}", "what it"),
+        (
+            [b"reference", 1, [b"tuple", [b"set", [b"dereference", 1]]]],
+            "x[0]{member}",
+            "what it is in",
+        ),
         (
             [b"reference", 1, [b"tuple", [b"dictionary", [[b"dereference", 1], 1]]]],
             "x[0]{key 0}",
             "contains what it is in",
+        ),
+        (
+            [b"reference", 1, [b"frozenset", [b"tuple", [b"dereference", 1]]]],
+            "x{member}",
+            "a key or member contains what it is in",
         ),
     ],
 )
@@ -267,7 +274,7 @@ def test_readers_that_raise() -> None:
 
 def test_a_connection_that_raises() -> None:
     class Odd(NullImporter):
-        def remote(self, luid: int | bytes) -> Any:
+        def remote(self, luid: int | bytes, perspective: Any) -> Any:
             raise (KeyError("secret") if luid == 1 else LimitExceeded("no", limit="l", value=3))
 
     for luid, expected in ((1, InsecureJelly), (2, LimitExceeded)):
@@ -393,3 +400,367 @@ def test_many_numbers_as_keys_cost_more_and_more_steps() -> None:
     assert decoded([b"set", *keys], hash_steps=60_000) == set(keys)
     texts = [[[b"unicode", b"%d" % key], 0] for key in keys]
     assert len(decoded([b"dictionary", *texts], hash_steps=1)) == 20_000
+
+
+# Copies and caches.
+
+
+class Item:
+    pass
+
+
+class Hooked(RemoteCopy):
+    """Remembers what was there when it was given its state."""
+
+    def set_copied_state(self, state: dict[str, Any]) -> None:
+        self.state = state
+        self.seen = repr(state)
+
+
+@dataclass(frozen=True)
+class Pair:
+    left: Any
+    right: Any = None
+
+
+class Made:
+    """What a factory makes."""
+
+    def __init__(self, state: Any) -> None:
+        self.state = state
+        self.seen = [type(one).__name__ for one in state] if type(state) is list else []
+
+
+def make(state: Any) -> Made:
+    return Made(state)
+
+
+class Copy(RemoteCache):
+    pass
+
+
+def registered() -> Registry:
+    registry = Registry()
+    registry.copy("x.I", Item)
+    registry.copy("x.H", Hooked)
+    registry.copy("x.P", Pair)
+    registry.copy("x.M", make)
+    registry.copy("x.T", lambda state: state if isinstance(state, tuple) else (state,))
+    registry.cache("x.C", Copy)
+    return registry
+
+
+REGISTRY = registered()
+
+
+def state(**entries: Any) -> list[Any]:
+    return [b"dictionary", *[[text(name.encode()), value] for name, value in entries.items()]]
+
+
+def named(number: int, jelly: Any) -> list[Any]:
+    return [b"reference", number, jelly]
+
+
+def back(number: int) -> list[Any]:
+    return [b"dereference", number]
+
+
+def test_copies() -> None:
+    item = decoded([b"x.I", state(a=1, b=[b"list"]), 5], REGISTRY)
+    assert type(item) is Item
+    assert vars(item) == {"a": 1, "b": []}
+    assert vars(decoded([b"x.I", [b"None"]], REGISTRY)) == {}
+    assert decoded([b"x.P", state(left=1)], REGISTRY) == Pair(1)
+    assert decoded([b"x.H", state(a=1)], REGISTRY).state == {"a": 1}
+    assert decoded([b"x.M", 5], REGISTRY).state == 5
+    both = decoded([b"list", named(1, [b"x.P", state(left=1)]), back(1)], REGISTRY)
+    assert both[0] is both[1]
+
+
+@pytest.mark.parametrize("tag", [b"x.I", b"x.H"])
+def test_copies_that_contain_themselves(tag: bytes) -> None:
+    inside = state(
+        me=back(1),
+        pair=[b"tuple", 1, [b"tuple", back(1)]],
+        all=[b"list", back(1)],
+        group=[b"set", back(1)],
+        frozen=[b"frozenset", [b"tuple", back(1)]],
+        names=[b"dictionary", [back(1), 1], [[b"tuple", back(1)], back(1)]],
+    )
+    one = decoded(named(1, [tag, inside]), REGISTRY)
+    found = vars(one) if tag == b"x.I" else one.state
+    assert found["me"] is one
+    assert found["pair"] == (1, (one,))
+    assert found["all"] == [one]
+    assert found["group"] == {one}
+    assert found["frozen"] == {(one,)}
+    assert found["names"] == {one: 1, (one,): one}
+
+
+@pytest.mark.parametrize("tag", [b"x.I", b"x.H"])
+def test_copies_in_what_they_contain(tag: bytes) -> None:
+    whole, copy = decoded(
+        [b"list", named(1, [b"tuple", named(2, [tag, state(t=back(1))])]), back(2)], REGISTRY
+    )
+    found = vars(copy) if tag == b"x.I" else copy.state
+    assert found["t"] is whole
+    assert whole == (copy,)
+    # Among the keys of what it contains.
+    inside = state(d=[b"dictionary", [text(b"a"), 1], [back(1), 2], [text(b"z"), back(1)]])
+    whole = decoded(named(1, [b"tuple", 5, [tag, inside]]), REGISTRY)
+    found = vars(whole[1]) if tag == b"x.I" else whole[1].state
+    assert list(found["d"].items()) == [("a", 1), (whole, 2), ("z", whole)]
+    inside = state(s=[b"set", back(1), 2], f=[b"frozenset", 1, back(1)])
+    whole = decoded(named(1, [b"tuple", 5, [tag, inside]]), REGISTRY)
+    found = vars(whole[1]) if tag == b"x.I" else whole[1].state
+    assert found == {"s": {whole, 2}, "f": frozenset({1, whole})}
+
+
+def test_the_application_sees_what_is_finished() -> None:
+    inside = [
+        b"list",
+        back(1),
+        named(2, [b"x.H", state(t=back(1), h=[b"x.H", state(d=[b"dictionary", [back(1), 1]])])]),
+        [b"x.H", state(a=[b"x.I", state(t=back(1))])],
+    ]
+    whole = decoded(named(1, [b"tuple", [b"x.I", state(a=inside)]]), REGISTRY)
+    _, hooked, other = whole[0].a
+    for one in (hooked, hooked.state["h"], other):
+        assert "Hole" not in one.seen
+        assert "None" not in one.seen
+    assert hooked.state["h"].state == {"d": {whole: 1}}
+    assert other.state["a"].t is whole
+
+
+def test_factories_wait_for_their_state() -> None:
+    inside = state(m=named(2, [b"x.M", [b"list", back(1)]]), n=back(2), t=[b"tuple", back(2)])
+    whole = decoded(named(1, [b"tuple", [b"x.I", inside]]), REGISTRY)
+    item = whole[0]
+    assert item.m.state == [whole]
+    assert "Hole" not in item.m.seen
+    assert item.n is item.m
+    assert item.t == (item.m,)
+    # In each other.
+    inside = state(m=[b"x.M", [b"x.M", [b"x.H", state(t=back(1))]]])
+    whole = decoded(named(1, [b"tuple", [b"x.I", inside]]), REGISTRY)
+    assert whole[0].m.state.state.state == {"t": whole}
+    # As the whole value, and as a key of what is no copy.
+    whole = decoded([b"x.M", named(1, [b"tuple", [b"x.H", state(t=back(1))]])], REGISTRY)
+    assert whole.state[0].state["t"] is whole.state
+    table = decoded([b"dictionary", [[b"x.M", [b"set", [b"x.P", state(left=1)]]], 2]], REGISTRY)
+    assert [key.state for key in table] == [{Pair(1)}]
+
+
+@pytest.mark.parametrize(
+    ("jelly", "place"),
+    [
+        (named(1, [b"x.M", [b"list", back(1)]]), ""),
+        (named(1, [b"x.M", back(1)]), ""),
+        ([b"list", 5, named(1, [b"tuple", [b"x.M", [b"list", back(1)]]])], "[1][0]"),
+        ([b"list", named(1, [b"x.M", state(a=[b"x.M", back(1)])])], "[0].a"),
+        ([b"x.I", state(a=named(1, [b"x.M", state(b=back(1))]))], ".a"),
+        (named(1, [b"frozenset", [b"x.M", [b"tuple", back(1)]]]), "{member}"),
+    ],
+)
+def test_a_factory_whose_state_contains_what_it_makes(jelly: Any, place: str) -> None:
+    error = refused(jelly, REGISTRY)
+    assert str(error) == f"x{place}: the state of a 'x.M' contains what it is in"
+
+
+def test_objects_with_a_hash_of_their_own() -> None:
+    one = [b"x.P", state(left=1)]
+    table = decoded([b"dictionary", [text(b"a"), 1], [one, 2], [text(b"z"), 3], [one, 4]], REGISTRY)
+    assert list(table.items()) == [("a", 1), (Pair(1), 4), ("z", 3)]
+    assert decoded([b"set", 5, one, one, [b"tuple", one]], REGISTRY) == {5, Pair(1), (Pair(1),)}
+    assert decoded([b"frozenset", one], REGISTRY) == frozenset({Pair(1)})
+    assert decoded([b"tuple", [b"frozenset", one]], REGISTRY) == (frozenset({Pair(1)}),)
+    # Through an object that is hashed by its identity they may contain themselves.
+    inside = state(left=named(2, [b"x.I", state(d=[b"dictionary", [back(1), 1]])]))
+    pair = decoded(named(1, [b"x.P", inside]), REGISTRY)
+    assert pair.left.d == {pair: 1}
+    inside = state(left=[b"x.I", state(d=[b"dictionary", [back(3), 1]])])
+    whole = decoded(named(3, [b"tuple", 5, [b"x.P", inside]]), REGISTRY)
+    assert whole[1].left.d == {whole: 1}
+    # But not in what their own hash looks at.
+    data = banana.encode(named(3, [b"tuple", [b"x.P", state(left=[b"set", back(3)])]]))
+    with pytest.raises(InsecureJelly, match="what it is in"):
+        decoder(data, REGISTRY).value("x")
+    inside = state(left=[b"x.I", state(s=[b"set", back(3)])], right=back(3))
+    data = banana.encode(named(3, [b"tuple", [b"x.P", inside]]))
+    with pytest.raises(LimitExceeded) as caught:
+        decoder(data, REGISTRY).value("x")
+    assert caught.value.where == "x[0].left.s{member}"
+
+
+def test_what_is_a_key_of_itself_is_refused() -> None:
+    itself = named(1, [b"x.P", state(left=[b"dictionary", [back(1), 1]])])
+    assert refused([b"list", itself], REGISTRY).where == "x[0].left{key 0}"
+
+
+@pytest.mark.parametrize(
+    ("jelly", "place", "said"),
+    [
+        ([b"x.I", [b"list"]], "", "has to be a dictionary"),
+        ([b"x.I"], "", "a x.I with nothing in it"),
+        ([b"x.C", 1], "", "a x.C with nothing in it"),
+        ([b"x.C", 1.5, state()], "", "an id has to be"),
+        ([b"x.I", state(a=[b"foo"])], ".a", "not registered"),
+        ([b"x.I", state(a=[b"dictionary", [text(b"b"), [b"foo"]]])], ".a['b']", "not registered"),
+        ([b"x.I", [b"dictionary", [text(b"a b"), [b"foo"]]]], "['a b']", "not registered"),
+        ([b"x.I", [b"foo"]], "", "not registered"),
+        ([b"x.I", state(a=[b"x.I", state(b=[b"foo"])])], ".a.b", "not registered"),
+        ([b"x.I", [b"list", [b"foo"]]], "[0]", "not registered"),
+        ([b"list", [b"x.I", state(__class__=1)]], "[0]", "not for a peer to set"),
+        ([b"list", [b"x.P", state()]], "[0]", f"field 'left' of {__name__}.Pair is missing"),
+        # The rest of what is put off.
+        ([b"dictionary", [[b"x.P", state(left=1)], [b"foo"]]], "{value 0}", "not registered"),
+        (
+            [b"dictionary", [1, 1], [[b"x.P", state(left=1)], 1], [b"k", [b"foo"]]],
+            "[b'k']",
+            "not registered",
+        ),
+        ([b"dictionary", [[b"x.P", state(left=1)], 1], [[b"foo"], 1]], "{key 1}", "registered"),
+        ([b"set", [b"x.P", state(left=1)], [b"foo"]], "{member}", "not registered"),
+        # Found at the end.
+        ([b"list", [b"set", 5, [b"x.P", state(left=[b"list"])]]], "[0]{member}", "be hashed"),
+        (
+            [b"dictionary", [1, 2], [[b"x.P", state(left=[b"list"])], 1]],
+            "{key 1}",
+            "can't be hashed",
+        ),
+        (
+            named(1, [b"tuple", [b"list", [b"x.H", [b"list", back(1)]]]]),
+            "[0][0]",
+            "has to be a dictionary",
+        ),
+        (
+            named(1, [b"tuple", [b"x.I", [b"dictionary", [back(1), 1]]]]),
+            "[0]",
+            f"a state key of a {__name__}.Item is not text",
+        ),
+    ],
+)
+def test_copies_that_are_refused(jelly: Any, place: str, said: str) -> None:
+    error = refused(jelly, REGISTRY)
+    assert error.where == f"x{place}"
+    assert said in str(error).replace("'x.", "x.").replace("I'", "I").replace("C'", "C")
+
+
+def test_the_stack_and_depth_of_copies() -> None:
+    jelly: Any = 5
+    for _ in range(5):
+        jelly = [b"x.I", state(a=jelly)]
+    assert decoded(jelly, REGISTRY, depth_received=10).a
+    one = decoder(banana.encode([b"list", jelly]), REGISTRY, depth_received=10)
+    with pytest.raises(LimitExceeded) as caught:
+        one.value("x")
+    assert caught.value.limit == "depth_received"
+    assert caught.value.where == "x[0].a.a.a.a"
+
+
+class Caches(NullImporter):
+    def __init__(self) -> None:
+        self.held: dict[object, Any] = {}
+
+    def new_cache(self, luid: int | bytes, make: Callable[[], Any]) -> Any:
+        if luid in self.held:
+            raise KeyError("secret")
+        self.held[luid] = made = make()
+        return made
+
+    def cached(self, luid: int | bytes) -> Any:
+        return self.held[luid]
+
+
+def test_caches() -> None:
+    importer = Caches()
+    again = [b"dictionary", [text(b"me"), back(1)], [text(b"t"), back(2)], [b"a", [b"cached", 7]]]
+    jelly = named(2, [b"tuple", named(1, [b"x.C", 7, again, 5]), back(1), [b"cached", 7]])
+    one = Decoder(banana.encode(jelly), PB, Limits(), REGISTRY, importer)
+    whole = one.value("x")
+    cache = importer.held[7]
+    assert type(cache) is Copy
+    assert whole == (cache, cache, cache)
+    assert vars(cache) == {"me": cache, "t": whole, "a": cache}
+    one = Decoder(banana.encode([b"list", [b"x.C", 7, state()]]), PB, Limits(), REGISTRY, importer)
+    with pytest.raises(InsecureJelly, match="taking in a cache failed") as caught:
+        one.value("x")
+    assert caught.value.where == "x[0]"
+    one = Decoder(banana.encode([b"x.C", 7, state()]), PB, Limits(), REGISTRY, NullImporter())
+    with pytest.raises(InsecureJelly, match="on a connection only"):
+        one.value("x")
+
+
+class Weighed(Pair):
+    """Counts how often it is hashed."""
+
+    hashed = 0
+
+    def __hash__(self) -> int:
+        type(self).hashed += 1
+        return super().__hash__()
+
+
+def test_shared_objects_as_keys_cost_what_they_are() -> None:
+    pairs: list[Any] = [named(0, [b"x.P", state(left=1)])]
+    for n in range(60):
+        pairs.append(named(n + 1, [b"x.P", state(left=back(n), right=back(n))]))
+    for last in ([b"dictionary", [back(60), 1]], [b"set", [b"tuple", back(60)]]):
+        one = decoder(banana.encode([b"list", *pairs, last]), REGISTRY)
+        with pytest.raises(LimitExceeded) as caught:
+            one.value("x")
+        assert caught.value.limit == "hash_steps"
+        assert caught.value.where.startswith("x[61]{")
+
+
+def test_an_unfinished_key_is_looked_at_for_a_price() -> None:
+    Weighed.hashed = 0
+    registry = registered()
+    registry.copy("x.W", Weighed)
+    large = named(1, [b"tuple", *range(1000), [b"x.W", state(left=1)]])
+    one = decoder(banana.encode([b"list", large, *[[b"set", back(1)]] * 400]), registry)
+    assert len(one.value("x")) == 401
+    assert 400 <= Weighed.hashed <= 1200
+    one = decoder(banana.encode([b"list", large, *[[b"set", back(1)]] * 600]), registry)
+    with pytest.raises(LimitExceeded) as caught:
+        one.value("x")
+    assert caught.value.limit == "hash_steps"
+
+
+def test_thousands_of_factories_that_wait() -> None:
+    chain = named(1, [b"tuple", [b"list", named(2, [b"x.M", [b"list", back(1)]])]])
+    chain[2][1] += [named(n + 1, [b"x.M", [b"list", back(n), back(1)]]) for n in range(2, 5000)]
+    whole = decoded(chain, REGISTRY)
+    assert len(whole[0]) == 4999
+    one = whole[0][-1]
+    while len(one.state) > 1:
+        one = one.state[0]
+    assert one is whole[0][0]
+    # In each other, as deep as it goes.
+    inner: Any = [b"list", *[back(1)] * 1000]
+    for _ in range(120):
+        inner = [b"list", back(1), [b"x.M", inner], back(1)]
+    whole = decoded(named(1, [b"tuple", inner]), REGISTRY)
+    assert whole[0][0] is whole
+
+
+def test_a_factory_can_build_no_tower() -> None:
+    floors: list[Any] = [named(0, [b"x.T", 1])]
+    floors += [named(n, [b"x.T", back(n - 1)]) for n in range(1, 300)]
+    floors += [named(n, [b"x.T", [b"list", back(n - 1)]]) for n in range(300, 600)]
+    assert len(decoded([b"list", *floors], REGISTRY)) == 600
+    registry = Registry()
+    registry.copy("x.T", lambda state: (state,))
+    one = decoder(banana.encode([b"list", *floors[:300]]), registry)
+    with pytest.raises(LimitExceeded) as caught:
+        one.value("x")
+    assert caught.value.limit == "depth_received"
+
+
+def test_units_know_nothing_of_each_other() -> None:
+    late = named(
+        1, [b"tuple", [b"x.M", [b"list", [b"x.H", state(t=[b"set", [b"x.P", state(left=1)]])]]]]
+    )
+    one = decoder(banana.encode(late) * 2, REGISTRY)
+    first, second = one.value("x"), one.value("x")
+    assert first[0].state[0].state == second[0].state[0].state == {"t": {Pair(1)}}

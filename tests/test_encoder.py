@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pellucid import banana
-from pellucid.banana import NONE, PB, Framer
-from pellucid.encoder import Encoder, step_of
+from pellucid.banana import DIALECTS, NONE, PB, PELLUCID, Framer
+from pellucid.encoder import Encoder
 from pellucid.errors import InsecureJelly, LimitExceeded
 from pellucid.limits import Limits
 from pellucid.ports import NullExporter
@@ -160,14 +160,6 @@ def test_the_place_is_told() -> None:
     assert refusal({1: frozenset({bad})}) == "arguments[1]{member}"
 
 
-def test_steps() -> None:
-    assert step_of("x" * 50, 0) == f"['{'x' * 40}']"
-    assert step_of(None, 0) == "[None]"
-    assert step_of(True, 0) == "[True]"
-    assert step_of(1.5, 0) == "[1.5]"
-    assert step_of((1,), 3) == "{value 3}"
-
-
 @pytest.mark.parametrize(
     ("value", "limits", "limit", "asked"),
     [
@@ -297,3 +289,205 @@ class Failing:
 def test_an_error_without_text_out_of_a_hook() -> None:
     with pytest.raises(InsecureJelly, match=r"x\[0\]: could not be encoded: .*Silent"):
         encoder().unit([Failing()], "x")
+
+
+# Copies.
+
+
+class Copy:
+    """An object that is copied with any state."""
+
+    def __init__(self, state: Any, tag: Any = "x.Y") -> None:
+        self.state = state
+        self.tag = tag
+        self.asked: list[Any] = []
+
+    def state_for(self, perspective: Any) -> Any:
+        self.asked.append(perspective)
+        if isinstance(self.state, Exception):
+            raise self.state
+        return self.state
+
+    def write_jelly(self, encoder: Encoder) -> None:
+        encoder.write_copy(self, self.tag, self.state_for)
+
+
+def key(name: bytes) -> list[bytes]:
+    return [b"unicode", name]
+
+
+def test_copies() -> None:
+    assert encoded(Copy({"a": 1})) == [b"x.Y", [b"dictionary", [key(b"a"), 1]]]
+    assert encoded([Copy(None, "sh\xf6p")]) == [b"list", ["sh\xf6p".encode(), [b"None"]]]
+    assert encoded(Copy(Copy(5))) == [b"x.Y", [b"x.Y", 5]]
+
+
+def test_a_copy_that_comes_twice() -> None:
+    copy = Copy({})
+    copy.state["me"] = [copy]
+    one = Encoder(PELLUCID, Limits(), NullExporter(), "user")
+    one.unit([copy, copy], "x")
+    assert copy.asked == ["user"]
+    state = [b"dictionary", [key(b"me"), [b"list", [b"dereference", 1]]]]
+    assert banana.decode(one.take()) == [
+        b"list",
+        [b"reference", 1, [b"x.Y", state]],
+        [b"dereference", 1],
+    ]
+    one.perspective = "other"
+    for _ in range(2):
+        one.unit(copy, "x")
+    assert copy.asked == ["user", "other", "other"]
+
+
+@pytest.mark.parametrize(
+    ("tag", "text"),
+    [
+        ("list", "the type tag 'list' has a meaning of its own"),
+        ("", "a type tag has from 1 to 500 bytes"),
+        ("x" * 501, "a type tag has from 1 to 500 bytes"),
+        ("\ud800", "a type tag has to be text"),
+        (b"x.Y", "a type tag has to be text"),
+    ],
+)
+def test_tags_that_can_not_be_sent(tag: Any, text: str) -> None:
+    with pytest.raises(InsecureJelly) as caught:
+        encoder().unit([Copy({}, tag)], "x")
+    assert str(caught.value) == f"x[0]: {text}"
+
+
+def test_places_in_states() -> None:
+    bad = object()
+    for value, where in (
+        (Copy({"name": bad}), ".name"),
+        (Copy({"a b": bad}), "['a b']"),
+        (Copy({"name": [bad]}), ".name[0]"),
+        ([Copy({"a": {"b": Copy({"c": bad})}})], "[0].a['b'].c"),
+        (Copy([bad]), "[0]"),
+        (Copy(bad), ""),
+        (Copy({1: bad}), "[1]"),
+        (Copy({bad: 1}), "{key 0}"),
+        ({"a": Copy(KeyError("secret"))}, "['a']"),
+    ):
+        with pytest.raises(InsecureJelly) as caught:
+            encoder().unit(value, "x")
+        assert caught.value.where == f"x{where}"
+        assert "secret" not in str(caught.value)
+
+
+def test_copies_are_levels() -> None:
+    value: Any = 5
+    for _ in range(10):
+        value = Copy(value)
+    encoded(value, depth_sent=10)
+    with pytest.raises(LimitExceeded) as caught:
+        encoded([value], depth_sent=10)
+    assert (caught.value.limit, caught.value.value) == ("depth_sent", 11)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_copies_that_contain_themselves(dialect: str) -> None:
+    direct, paired, through, as_key = Copy({}), Copy({}), Copy({}), Copy({})
+    direct.state["me"] = direct
+    paired.state["me"] = (1, paired)
+    through.state["me"] = [(through,), {"a": through}]
+    as_key.state["a"] = {as_key: 1}
+    for value, where in (
+        (direct, ".me"),
+        ([3, paired], "[1].me[1]"),
+        (as_key, ".a{key 0}"),
+        (through, None),
+        ([direct.asked, Copy({})], None),
+        ([[], Copy({"a": [through, through]})], None),
+    ):
+        one = Encoder(DIALECTS[dialect], Limits(), NullExporter())
+        one.raw(b"\x05\x81")
+        if where is None or dialect == "pellucid":
+            one.unit(value, "x")
+            continue
+        with pytest.raises(InsecureJelly, match="contains itself") as caught:
+            one.unit(value, "x")
+        assert caught.value.where == f"x{where}"
+        one.reset()
+        one.unit([1], "x")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_tuples_that_contain_themselves(dialect: str) -> None:
+    box: list[Any] = []
+    waiting = (box,)
+    box.append(waiting)
+    one = Encoder(DIALECTS[dialect], Limits(), NullExporter())
+    for value in (box, waiting, [box, box], ((), box, ()), [(box, 1), waiting[0]]):
+        one.unit(value, "x")
+    if dialect == "pellucid":
+        one.unit([box, waiting], "x")
+        return
+    with pytest.raises(InsecureJelly, match="contains itself") as caught:
+        one.unit([box, waiting], "x")
+    assert caught.value.where == "x[1]"
+
+
+# Caches.
+
+
+class Exporter(NullExporter):
+    """Knows what was sent before."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, int] = {}
+
+    def cache(self, obj: Any, perspective: Any) -> tuple[int, Any | None]:
+        if id(obj) in self.known:
+            return self.known[id(obj)], None
+        self.known[id(obj)] = luid = len(self.known) + 1
+        return luid, f"observer {luid} for {perspective}"
+
+
+class Cache:
+    def __init__(self, tag: str = "x.C") -> None:
+        self.tag = tag
+        self.state: dict[str, Any] = {"a": 1}
+        self.asked: list[Any] = []
+
+    def state_to_cache_and_observe_for(self, perspective: Any, observer: Any) -> Any:
+        self.asked.append((perspective, observer))
+        return self.state
+
+    def write_jelly(self, encoder: Encoder) -> None:
+        encoder.write_cache(self, self.tag)
+
+
+def test_caches() -> None:
+    one, first, second = Encoder(PB, Limits(), Exporter(), "me"), Cache(), Cache()
+
+    def written(value: Any) -> Any:
+        one.unit(value, "x")
+        return banana.decode(one.take())
+
+    full = [b"x.C", 1, [b"dictionary", [key(b"a"), 1]]]
+    assert written([first, first]) == [b"list", [b"reference", 1, full], [b"dereference", 1]]
+    assert first.asked == [("me", "observer 1 for me")]
+    again = [b"cached", 1]
+    assert written([first, second, first]) == [b"list", again, [b"x.C", 2, full[2]], again]
+    assert len(first.asked) == 1
+    one.write_lcache(7)
+    assert banana.decode(one.take()) == [b"lcache", 7]
+    one.write_cached(b"n")
+    assert banana.decode(one.take()) == [b"cached", b"n"]
+
+
+def test_what_is_wrong_with_a_cache() -> None:
+    cache = Cache()
+    cache.state = {"me": cache}
+    with pytest.raises(InsecureJelly, match="contains itself") as caught:
+        Encoder(PB, Limits(), Exporter()).unit(cache, "x")
+    assert caught.value.where == "x.me"
+    with pytest.raises(InsecureJelly, match="a meaning of its own"):
+        Encoder(PB, Limits(), Exporter()).unit(Cache("cached"), "x")
+    cache.state = {"bad": object()}
+    with pytest.raises(InsecureJelly) as caught:
+        Encoder(PB, Limits(), Exporter()).unit([cache], "x")
+    assert caught.value.where == "x[0].bad"
+    with pytest.raises(InsecureJelly, match="on a connection only"):
+        encoder().unit(Cache(), "x")

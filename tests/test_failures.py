@@ -3,7 +3,13 @@ from typing import Any, NoReturn
 import pytest
 
 from pellucid.errors import Error, InsecureJelly, LimitExceeded, LoginFailed, RemoteError
-from pellucid.failures import FAILURE_TAG, failure_state, read_failure
+from pellucid.failures import (
+    FAILURE_TAG,
+    failure_state,
+    is_failure,
+    read_failure,
+    received_error,
+)
 from pellucid.registry import Registry
 
 LIMIT = 655_360
@@ -175,3 +181,35 @@ def test_a_class_that_is_read_only() -> None:
     error = read(type=f"{__name__}.ReadOnly", value="text")
     assert type(error) is ReadOnly
     assert error.remote_type == f"{__name__}.ReadOnly"
+
+
+# What a call fails with.
+
+
+def test_a_failure_is_told_from_an_error_that_is_a_value() -> None:
+    assert is_failure(read(value="no"))
+    assert not is_failure(Error("no"))
+    assert not is_failure(ValueError("no"))
+    assert not is_failure("no")
+
+
+def test_an_exception_that_came_as_itself_is_the_error() -> None:
+    for error in (ValueError("no"), read(value="no")):
+        assert received_error(error) is error
+
+
+@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration, KeyboardInterrupt])
+def test_an_exception_that_nobody_can_wait_for(kind: type[BaseException]) -> None:
+    value = kind("the end")
+    error = received_error(value)
+    assert type(error) is RemoteError
+    assert str(error) == "the end"
+    assert error.remote_type == f"builtins.{kind.__name__}"
+    assert error.__cause__ is value
+
+
+@pytest.mark.parametrize(("value", "kind"), [(None, "NoneType"), (5, "int"), (ValueError, "type")])
+def test_a_value_that_is_no_exception(value: object, kind: str) -> None:
+    error = received_error(value)
+    assert type(error) is RemoteError
+    assert str(error) == f"the call failed with a value: {kind}"

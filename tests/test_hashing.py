@@ -1,10 +1,14 @@
+from collections import namedtuple
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from pellucid.errors import InsecureJelly, LimitExceeded
-from pellucid.hashing import Hashing
+from pellucid.hashing import CROWD, Hashing, has_own_hash
+from pellucid.holes import Hole
 from pellucid.limits import Limits
+from pellucid.registry import Registry
 
 # The modulus of the hash of numbers.
 M = 2**61 - 1
@@ -127,3 +131,184 @@ def test_what_can_not_be_hashed(key: object, name: str) -> None:
 def test_what_can_not_be_compared() -> None:
     with pytest.raises(InsecureJelly, match="can't be hashed"):
         admit({}, [Odd(None), Odd(None)])
+
+
+# Objects with a hash of their own.
+
+
+@dataclass(frozen=True)
+class Pair:
+    left: Any
+    right: Any = None
+    notes: Any = field(default=None, hash=False)
+
+
+Point = namedtuple("Point", "x y")
+
+
+class ByIdentity:
+    pass
+
+
+def pair(hashing: Hashing, left: Any, right: Any = None, notes: Any = None) -> Pair:
+    made = Pair(left, right, notes)
+    hashing.begin(made)
+    hashing.note(made, {"left": left, "right": right, "notes": notes})
+    return made
+
+
+def at_end(**limits: int) -> Hashing:
+    hashing = Hashing(Limits(**limits))
+    hashing.begin_end([])
+    return hashing
+
+
+@pytest.mark.parametrize(
+    ("cls", "own"),
+    [(Pair, True), (Point, True), (ByIdentity, False), (tuple, False), (dict, False), (Odd, True)],
+)
+def test_which_have_a_hash_of_their_own(cls: type, own: bool) -> None:
+    assert has_own_hash(cls) is own
+
+
+def test_they_are_admitted_at_the_end() -> None:
+    for make in (lambda one: one, lambda one: (one,), lambda one: frozenset([(one,)])):
+        hashing = Hashing(Limits())
+        key: Any = make(pair(hashing, 1))
+        assert not hashing.admit({}, key, {})
+        hashing.begin_end([])
+        assert hashing.admit({}, key, {})
+        assert hashing.admit_late({}, key, {})
+        hashing.end()
+
+
+def test_what_is_not_finished_is_not_admitted() -> None:
+    hashing = at_end()
+    waiting = Pair(1)
+    hashing.begin(waiting)
+    hole, box = Hole(None, None), [1]
+    for part in (waiting, hole, [hole], {"k": hole}, {1: (hole,)}, [[waiting]], box):
+        hashing.begin_end([box])
+        key = pair(hashing, part)
+        assert not hashing.admit({}, (key,), {})
+        assert not hashing.admit_late({}, (key,), {})
+    for late in (hole, waiting):
+        assert not hashing.admit_late({}, late, {})
+
+
+def test_what_was_missing_comes() -> None:
+    hashing, box = at_end(), [1]
+    key = pair(hashing, 1, notes=box)
+    hashing.begin_end([box])
+    assert not hashing.admit({}, key, {})
+    hashing.close(box)
+    assert hashing.admit({}, key, {})
+
+
+def test_texts_are_not_charged_late() -> None:
+    hashing = at_end(hash_steps=1)
+    for key in ("x", b"x"):
+        hashing.admit_late(dict.fromkeys(range(2 * CROWD)), key, {})
+    with pytest.raises(LimitExceeded):
+        hashing.admit_late(dict.fromkeys(range(2 * CROWD)), 1.5, {})
+
+
+def test_a_state_is_charged() -> None:
+    hashing = at_end()
+    hashing.admit_late({}, pair(hashing, 1), {})
+    # The object, its state, and three keys with three values in it.
+    assert hashing._steps == 1 + 1 + 7
+    hashing = at_end()
+    hashing.admit_late({}, pair(hashing, 1, notes=[1, (2, "x" * 1024), {3: 4}, {5}]), {})
+    assert hashing._steps == 9 + (1 + 4 + (1 + 2 + 4) + (1 + 2) + (1 + 1))
+
+
+@pytest.mark.parametrize("make", [lambda *both: [*both], lambda *both: (*both,)])
+def test_sharing_in_states_is_expanded(make: Any) -> None:
+    hashing = at_end()
+    key: Any = pair(hashing, 1)
+    for _ in range(60):
+        key = pair(hashing, key, make(key, key))
+    with pytest.raises(LimitExceeded) as caught:
+        hashing.admit_late({}, key, {})
+    assert caught.value.limit == "hash_steps"
+
+
+@pytest.mark.parametrize("make", [lambda one: one, lambda one: [one], lambda one: {"k": one}])
+def test_the_height_of_states_is_bounded(make: Any) -> None:
+    hashing = at_end(depth_received=100)
+    key: Any = pair(hashing, 1)
+    for _ in range(200):
+        key = pair(hashing, make(key))
+    with pytest.raises(LimitExceeded) as caught:
+        hashing.admit_late({}, key, {})
+    assert caught.value.limit == "depth_received"
+
+
+def test_a_state_that_contains_itself() -> None:
+    hashing, box = at_end(), list[Any]()
+    key = pair(hashing, 1, notes=box)
+    box.append(key)
+    with pytest.raises(LimitExceeded) as caught:
+        hashing.admit_late({}, key, {})
+    assert caught.value.limit == "depth_received"
+
+
+def test_what_hashes_by_identity_costs_nothing_more() -> None:
+    hashing, one = at_end(), ByIdentity()
+    hashing.note(one, list(range(100)))
+    hashing.admit_late({}, one, {})
+    assert hashing._steps == 1
+
+
+def test_collisions_inside_of_states() -> None:
+    same = [5 + M * n for n in range(30)]
+    for crowded in (set(same), dict.fromkeys(same)):
+        hashing = at_end()
+        hashing.admit_late({}, pair(hashing, 1, notes=crowded), {})
+        assert hashing._steps > 30 * 30
+        plain = at_end()
+        alike = set(range(30)) if isinstance(crowded, set) else dict.fromkeys(range(30))
+        plain.admit_late({}, pair(plain, 1, notes=alike), {})
+        assert plain._steps < 80
+
+
+def finish(hashing: Hashing, cls: Any, state: Any) -> Any:
+    registry = Registry()
+    registry.copy("x.Y", cls)
+    reader = registry.reader_for(b"x.Y")
+    assert reader is not None
+    made = reader.make()
+    if made is not None and reader.hashes:
+        hashing.begin(made)
+    return hashing.finish(reader, made, state)
+
+
+def steps(key: Any, hashing: Hashing) -> int:
+    before = hashing._steps
+    hashing.admit_late({}, key, {})
+    return hashing._steps - before
+
+
+def test_what_was_made_of_a_state() -> None:
+    hashing = at_end()
+    assert steps(finish(hashing, Pair, {"left": (1, 2, 3)}), hashing) == 9
+    assert steps(finish(hashing, lambda state: Point(*state), [1, 2]), hashing) == 5
+    assert steps(finish(hashing, lambda state: Point(*state.pop()), [(1, 2)]), hashing) == 7
+    assert steps(finish(hashing, lambda state: (1, 2), 5), hashing) == 3
+    # Made once, it keeps what it was made of.
+    point = finish(hashing, lambda state: Point(1, state), (1, 2))
+    assert finish(hashing, lambda state: state, point) is point
+    assert steps(point, hashing) == 5
+
+
+class Taking(Pair):
+    def set_copied_state(self, state: dict[str, Any]) -> None:
+        for name in list(state):
+            object.__setattr__(self, name, state.pop(name))
+
+
+def test_a_state_that_is_taken_apart() -> None:
+    hashing = at_end()
+    made = finish(hashing, Taking, {"left": 1, "right": 2, "notes": 3})
+    assert steps(made, hashing) == 9

@@ -1,27 +1,41 @@
+from contextlib import suppress
+from typing import Any
+
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 
 from pellucid import banana
 from pellucid.banana import DIALECTS, PB
 from pellucid.errors import InsecureJelly, LimitExceeded, RemoteProtocolError
+from pellucid.flavors import RemoteCache
 from pellucid.holes import Hole
 from pellucid.jelly import carried, dumps, loads
 from pellucid.registry import Registry
 from tests import twisted_codec
-from tests.strategies import graphs, same, sexps
+from tests.strategies import COPIES, Made, copied_graphs, graphs, rings, same, sexps
+from tests.strategies import registry as copies
 
 dialects = st.sampled_from(["pb", "none"])
 
 
-@given(graphs(), dialects)
+def written(value: object, dialect: str) -> bytes:
+    """The bytes of a value; not of one that no Twisted could read."""
+    with suppress(InsecureJelly):
+        return dumps(value, dialect)
+    with pytest.raises(InsecureJelly, match="contains itself"):
+        dumps(value, dialect)
+    reject()
+
+
+@given(graphs(), st.sampled_from(["pellucid", "pb", "none"]))
 def test_any_graph_goes_there_and_back(value: object, dialect: str) -> None:
-    assert same(loads(dumps(value, dialect), dialect), value)
+    assert same(loads(written(value, dialect), dialect), value)
 
 
 @given(graphs(), dialects)
 def test_twisted_reads_what_we_write(value: object, dialect: str) -> None:
-    assert same(twisted_codec.loads(dumps(value, dialect), dialect), value)
+    assert same(twisted_codec.loads(written(value, dialect), dialect), value)
 
 
 @given(graphs(), dialects)
@@ -29,13 +43,97 @@ def test_we_read_what_twisted_writes(value: object, dialect: str) -> None:
     data = twisted_codec.dumps(value, dialect)
     assert same(loads(data, dialect), value)
     # And write the same, numbers of references included.
-    assert dumps(value, dialect) == data
+    assert written(value, dialect) == data
+
+
+@given(copied_graphs)
+def test_any_graph_of_copies_goes_there_and_back(value: object) -> None:
+    data = dumps(value, "pellucid")
+    try:
+        back = loads(data, "pellucid", copies)
+    except InsecureJelly as error:
+        back = error
+    if isinstance(back, InsecureJelly):
+        # A function can't be given a state that contains what it makes. Nothing else is refused.
+        assert "the state of a 'x.Made' contains what it is in" in str(back)
+        assert makes_itself(value)
+    else:
+        assert same(back, value)
+        assert not holes(back)
+
+
+def makes_itself(value: object) -> bool:
+    """Whether something that a function makes is part of its own state."""
+    return any(
+        isinstance(one, Made) and any(part is one for part in parts(one.content))
+        for one in parts(value)
+    )
+
+
+def parts(value: object) -> list[Any]:
+    """Everything that a value consists of, each once."""
+    seen: dict[int, object] = {}
+    work: list[object] = [value]
+    while work:
+        one = work.pop()
+        if id(one) in seen:
+            continue
+        seen[id(one)] = one
+        if isinstance(one, (*COPIES, Late, Hashed)):
+            work += vars(one).values()
+        elif isinstance(one, (list, tuple, dict, set, frozenset)):
+            work += one
+            if isinstance(one, dict):
+                work += one.values()
+    return list(seen.values())
+
+
+@given(copied_graphs | rings)
+def test_what_twisted_can_not_read_is_not_sent_to_it(value: object) -> None:
+    try:
+        dumps(value)
+    except InsecureJelly as error:
+        refused = str(error)
+    else:
+        refused = ""
+    # The same bytes, if they are made.
+    data = dumps(value, "pellucid")
+    tags = [cls._copy_tag for cls in COPIES]
+    try:
+        readable = not twisted_codec.placeholders(twisted_codec.loads(data, "pb", tags))
+    except AssertionError:
+        readable = False
+    assert readable is not ("contains itself" in refused)
+    if readable:
+        assert dumps(value) == data
+
+
+class Late:
+    """A copy that looks at what it is given."""
+
+    def set_copied_state(self, state: dict[str, object]) -> None:
+        assert not holes(state)
+        self.state = state
+
+
+class Hashed:
+    """One that is hashed by what it is given."""
+
+    name: object = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Hashed) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
 def check(data: bytes, dialect: str) -> None:
     """Whatever it is, it is a value or an error that is documented."""
     registry = Registry()
     registry.add_reader(b"x.Y", lambda state: (state, state))
+    registry.copy("x.A", Late)
+    registry.copy("x.B", Hashed)
     try:
         value: object = loads(data, dialect, registry)
     except (InsecureJelly, LimitExceeded, RemoteProtocolError) as error:
@@ -47,18 +145,7 @@ def check(data: bytes, dialect: str) -> None:
 
 def holes(value: object) -> bool:
     """Whether a hole has got out."""
-    seen: dict[int, object] = {}
-    work: list[object] = [value]
-    while work:
-        one = work.pop()
-        if isinstance(one, Hole):
-            return True
-        if isinstance(one, (list, tuple, dict, set, frozenset)) and id(one) not in seen:
-            seen[id(one)] = one
-            work += one
-            if isinstance(one, dict):
-                work += one.values()
-    return False
+    return any(isinstance(one, Hole) for one in parts(value))
 
 
 @given(st.binary(max_size=60), dialects)
@@ -73,7 +160,7 @@ def test_any_bytes_that_are_nearly_items(data: bytes, dialect: str) -> None:
 
 @given(graphs(), dialects, st.data())
 def test_any_damage(value: object, dialect: str, data: st.DataObject) -> None:
-    damaged = bytearray(dumps(value, dialect))
+    damaged = bytearray(written(value, dialect))
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(damaged) - 1))
         damaged[at] = data.draw(st.integers(0, 255))
@@ -112,7 +199,13 @@ def test_one_value_and_nothing_else() -> None:
 
 
 def found(item: object, dialect: str = "pb") -> list[int | bytes]:
-    return carried(b"\x05\x81" + banana.encode(item, dialect), 2, DIALECTS[dialect])
+    return both(item, dialect)[0]
+
+
+def both(item: object, dialect: str = "pb") -> tuple[list[int | bytes], list[int | bytes]]:
+    registry = Registry()
+    registry.cache("x.C", RemoteCache)
+    return carried(b"\x05\x81" + banana.encode(item, dialect), 2, DIALECTS[dialect], registry)
 
 
 def test_what_is_carried() -> None:
@@ -123,7 +216,7 @@ def test_what_is_carried() -> None:
     assert found([b"tuple", remote, [b"list", [b"remote", 300]], remote]) == [7, 300, 7]
     assert found([b"x.Y", [b"dictionary", [[b"unicode", b"k"], remote], [remote, 1]]]) == [7, 7]
     assert found([b"reference", 1, [b"list", remote, 2.0, b"remote", -1]]) == [7]
-    assert carried(banana.encode(remote) * 2, 0, PB) == [7]
+    assert carried(banana.encode(remote) * 2, 0, PB, Registry()) == ([7], [])
 
 
 def test_what_only_looks_like_it() -> None:
@@ -132,3 +225,13 @@ def test_what_only_looks_like_it() -> None:
     for item in ([b"remote"], [b"remote", 1.5], [b"remote", [b"list"]], [[b"remote"], 7], [], 5):
         assert found(item) == []
     assert found([1.5, [b"remote", 9]]) == [9]
+
+
+def test_which_caches_are_carried() -> None:
+    full = [b"x.C", 7, [b"dictionary", [[b"unicode", b"k"], [b"cached", 8]], [b"cached", 1]]]
+    assert both(full) == both(full, "none") == ([], [7, 8])
+    item = [b"list", [b"reference", 1, full], [b"dereference", 1], [b"x.Y", 9, [b"remote", b"n"]]]
+    assert both(item) == ([b"n"], [7, 8])
+    assert both([b"tuple", [b"cached", b"n"], [b"cached", 1.5], [b"lcache", 3]]) == ([], [b"n"])
+    for odd in ([b"cached"], [b"x.C"], [b"x.C", [b"list"]], [[b"x.C"], 7]):
+        assert both(odd) == ([], [])

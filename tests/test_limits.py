@@ -8,21 +8,29 @@ import pytest
 from pellucid.banana import encode
 from pellucid.broker import Broker
 from pellucid.errors import InsecureJelly, LimitExceeded
+from pellucid.flavors import RemoteCache
 from pellucid.limits import Ledger, Limits
-from tests.harness import ACCOUNTS, Echo, Pair, Side, Waiter, join
+from pellucid.registry import Registry
+from tests.harness import ACCOUNTS, Echo, Later, Pair, Side, Stock, Waiter, join, stocks
 
 SIZE = 640 * 1024
+DICT = [b"dictionary"]
 
 # What acts in the faces only: they have the clock and the loop.
-OF_THE_FACES = {"calls_per_turn", "handshake_time", "stall_time", "close_time"}
+OF_THE_FACES = {
+    *("calls_per_turn", "logins_pending"),
+    *("handshake_time", "stall_time", "close_time"),
+}
 
 
 class Served(Side):
     """A server alone, in dialect `none`, so that what it gets can be written by hand."""
 
-    def __init__(self, **limits: Any) -> None:
+    def __init__(self, registry: Registry | None = None, **limits: Any) -> None:
         self.app = Echo()
-        super().__init__(Broker("server", root=self.app, limits=Limits(**limits)))
+        registry = stocks() if registry is None else registry
+        broker = Broker("server", root=self.app, limits=Limits(**limits), registry=registry)
+        super().__init__(broker)
         self.take()
         self.feed(encode(b"none", "none") + encode([b"version", 6], "none"))
         self.take()
@@ -45,7 +53,7 @@ class Served(Side):
 
 
 def pair(**limits: Any) -> Pair:
-    return join(Echo(), limits=Limits(**limits))
+    return join(Echo(), limits=Limits(**limits), registry=stocks())
 
 
 def refused(waiter: Pair, *args: Any) -> LimitExceeded:
@@ -117,6 +125,17 @@ def test_an_account(account: str) -> None:
     ledger.release(account)
     ledger.release(account)
     assert [ledger.used(name) for name in ACCOUNTS] == [0] * len(ACCOUNTS)
+
+
+def test_an_account_may_be_used_twice_over_for_updates() -> None:
+    ledger = Ledger(Limits(calls_running=3))
+    ledger.add("calls_running", 5)
+    ledger.check_twice("calls_running")
+    ledger.add("calls_running")
+    with pytest.raises(LimitExceeded, match=r"\(6, and limits\.calls_running is 3\)") as caught:
+        ledger.check_twice("calls_running")
+    assert (caught.value.limit, caught.value.value) == ("calls_running", 6)
+    assert caught.value.remote
 
 
 def test_each_limit_is_tested_here() -> None:
@@ -247,6 +266,37 @@ def test_references_exported() -> None:
     joined.prove_empty()
 
 
+def test_caches_held() -> None:
+    server = Served(caches_held=2)
+    caches = [[b"harness.Stock", n, [b"dictionary"]] for n in (1, 2, 3)]
+    assert b"list" in server.ask([b"list", *caches[:2]])
+    # Until the owner forgets them they are held.
+    assert server.counts() == {"cache imports": 2, "caches_held": 2}
+    for luid in (1, 2):
+        server.tell([b"uncache", luid])
+    refusal = server.ask([b"list", *caches])
+    assert b"pellucid.LimitExceeded" in refusal
+    for luid in (1, 2, 3):
+        assert refusal.count(encode([b"decache", luid], "none")) == 1
+        server.tell([b"uncache", luid])
+    assert server.counts() == {}
+    assert server.closed == []
+
+
+def test_caches_exported() -> None:
+    joined = pair(caches_exported=2)
+    app = joined.server.broker.exports.lookup(b"root")
+    app.kept = [Stock() for _ in range(3)]
+    with pytest.raises(Exception, match=r"Maximum PB cache count exceeded\.") as caught:
+        joined.ask("kept")
+    assert caught.value.is_a("pellucid.LimitExceeded")  # type: ignore[attr-defined]
+    # What was not sent is not observed.
+    assert [stock.stopped for stock in app.kept] == [[None], [None], []]
+    app.kept.pop()
+    assert len(joined.ask("kept")) == 2
+    joined.prove_empty()
+
+
 def test_remembered_ids() -> None:
     server = Served(remembered_ids=2)
     server.app.kept = [server.app.thing, *(type(server.app.thing)() for _ in range(2))]
@@ -311,6 +361,32 @@ def test_calls_running() -> None:
     assert last.request == encode(3, "none")
     server.answer(last, 1)
     server.take()
+    assert server.counts() == {}
+
+
+def test_calls_running_with_updates() -> None:
+    """Updates do not wait for methods, but there are bounds to everything."""
+
+    class Slow(RemoteCache):
+        def observe_put(self) -> Later:
+            return Later()
+
+    registry = Registry()
+    registry.cache("harness.Stock", Slow)
+    server = Served(calls_running=2, registry=registry)
+    server.auto = False
+    server.tell([b"message", 7, b"root", b"x", 0, [b"tuple", [b"harness.Stock", 1, DICT]], DICT])
+    update = [b"cachemessage", 8, 1, b"put", 0, [b"tuple"], DICT]
+    for running in (2, 3, 4):
+        server.tell(update)
+        assert server.counts()["calls_running"] == len(server.calls) == running
+    server.tell(update)
+    (error,) = server.closed
+    assert isinstance(error, LimitExceeded)
+    assert (error.limit, error.value, error.remote) == ("calls_running", 4, True)
+    for call in server.calls:
+        server.answer(call, None)
+    server.calls.clear()
     assert server.counts() == {}
 
 

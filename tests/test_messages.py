@@ -28,6 +28,13 @@ def writer(dialect: Dialect = PB, **limits: int) -> Writer:
     return Writer(dialect, Encoder(dialect, bounds, NullExporter()))
 
 
+class Itself:
+    """Says itself how it travels."""
+
+    def write_jelly(self, encoder: Any) -> None:
+        encoder.write_sexp([b"x.Itself", 5])
+
+
 dialects = pytest.mark.parametrize("dialect", [PB, NONE], ids=lambda dialect: dialect.name)
 
 
@@ -212,9 +219,12 @@ def test_the_other_written_messages(dialect: Dialect) -> None:
         (out.version(), [b"version", 6]),
         (out.answer(request, [1]), [b"answer", 9, [b"list", 1]]),
         (
-            out.error(request, b"x.Y", {"a": 1}),
+            out.failure(request, b"x.Y", {"a": 1}),
             [b"error", 9, [b"x.Y", [*DICT, [[b"unicode", b"a"], 1]]]],
         ),
+        (out.error(request, Itself()), [b"error", 9, [b"x.Itself", 5]]),
+        (out.decache(7), [b"decache", 7]),
+        (out.uncache(7), [b"uncache", 7]),
         (out.decref(7), [b"decref", 7]),
         (out.decref(b"list"), [b"decref", b"list"]),
         (out.did_not_understand(b"hum"), [b"didNotUnderstand", b"hum"]),
@@ -222,6 +232,47 @@ def test_the_other_written_messages(dialect: Dialect) -> None:
     for data, sexp in written:
         assert decode(data, dialect) == sexp
         assert data == encode(sexp, dialect)
+
+
+@dialects
+def test_an_update_of_a_cache(dialect: Dialect) -> None:
+    data = writer(dialect).call(5, 7, "put", False, (1,), {}, True)
+    sexp = [b"cachemessage", 5, 7, b"put", 0, [b"tuple", 1], DICT]
+    assert data == encode(sexp, dialect)
+
+
+# The opening.
+
+KNOWN = ("pellucid", "pb", "none")
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_client_chooses(name: str) -> None:
+    assert messages.agree(name.encode(), KNOWN, True) == name
+
+
+@pytest.mark.parametrize("choice", [b"zz", b"PB", b"", b"\xff", 5, [b"pb"]])
+def test_a_choice_that_does_not_fit(choice: Any) -> None:
+    with pytest.raises(RemoteProtocolError, match="a dialect that was not offered"):
+        messages.agree(choice, KNOWN, True)
+
+
+@pytest.mark.parametrize(
+    ("offer", "name"),
+    [
+        ([b"pb", b"none"], "pb"),
+        ([b"none", b"pellucid"], "none"),
+        ([b"zz", 5, [b"none"], b"\xff", b"pellucid", b"pb"], "pellucid"),
+    ],
+)
+def test_a_server_offers(offer: Any, name: str) -> None:
+    assert messages.agree(offer, KNOWN, False) == name
+
+
+@pytest.mark.parametrize("offer", [[], [b"zz", 5], b"pb", 5])
+def test_an_offer_that_does_not_fit(offer: Any) -> None:
+    with pytest.raises(RemoteProtocolError, match="the server"):
+        messages.agree(offer, KNOWN, False)
 
 
 def test_a_word_of_the_vocabulary_is_one_wherever_it_stands() -> None:

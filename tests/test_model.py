@@ -152,7 +152,7 @@ class Tables(RuleBasedStateMachine):
         client.feed(server.take())
         server.feed(client.take())
         client.feed(server.take())
-        assert client.ready == server.ready == ["pb"]
+        assert client.ready == server.ready == ["pellucid"]
 
     def pair(self, first: bool) -> tuple[Peer, Peer]:
         client, server = self.peers

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,21 +10,23 @@ IMPORTER: Importer = NullImporter()
 
 
 @pytest.mark.parametrize(
-    "verb",
+    ("verb", "count"),
     [
-        EXPORTER.export,
-        EXPORTER.home,
-        EXPORTER.cache,
-        EXPORTER.home_cache,
-        IMPORTER.remote,
-        IMPORTER.local,
-        IMPORTER.cached,
-        IMPORTER.lcache,
+        (EXPORTER.export, 1),
+        (EXPORTER.export, 2),
+        (EXPORTER.home, 1),
+        (EXPORTER.cache, 2),
+        (EXPORTER.home_cache, 1),
+        (IMPORTER.remote, 2),
+        (IMPORTER.local, 1),
+        (IMPORTER.new_cache, 2),
+        (IMPORTER.cached, 1),
+        (IMPORTER.lcache, 1),
     ],
 )
-def test_without_a_connection_nothing_is_referred_to(verb: Callable[[int], object]) -> None:
+def test_without_a_connection_nothing_is_referred_to(verb: Any, count: int) -> None:
     with pytest.raises(InsecureJelly, match="on a connection only"):
-        verb(1)
+        verb(*range(count))
 
 
 def test_there_is_nothing_to_undo() -> None:

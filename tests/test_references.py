@@ -9,14 +9,31 @@ from typing import Any
 import pytest
 
 from pellucid.errors import InsecureJelly, LimitExceeded
-from pellucid.flavors import Referenceable
+from pellucid.events import Released
+from pellucid.flavors import Referenceable, Viewable, ViewPoint
 from pellucid.limits import Ledger, Limits
-from pellucid.references import Exports, Imports, Keyhole, RemoteReference
+from pellucid.references import Exports, Ids, Imports, Remembered, RemoteReference
+from pellucid.releases import Debt, Releases
+
+
+class Owner:
+    """An export table, and what it told."""
+
+    def __init__(self, **limits: int) -> None:
+        self.ledger = Ledger(Limits(**limits))
+        self.told: list[Released] = []
+        self.ids = Ids()
+        self.table = Exports(self.ledger, self.ids, self.told.append)
+
+    def released(self) -> list[Any]:
+        targets = [event.target for event in self.told]
+        self.told.clear()
+        return targets
 
 
 def exports(**limits: int) -> tuple[Exports, Ledger]:
-    ledger = Ledger(Limits(**limits))
-    return Exports(ledger), ledger
+    owner = Owner(**limits)
+    return owner.table, owner.ledger
 
 
 class Holder:
@@ -25,7 +42,8 @@ class Holder:
     def __init__(self, **limits: int) -> None:
         self.ledger = Ledger(Limits(**limits))
         self.woken = 0
-        self.imports = Imports(self.ledger, self.make, self.wake)
+        self.releases = Releases(self.ledger.limits, self.wake)
+        self.imports = Imports(self.ledger, self.make, self.releases)
 
     def make(self, luid: int | bytes) -> RemoteReference:
         return RemoteReference(self, luid)
@@ -37,14 +55,18 @@ class Holder:
         """A message that names an id so often."""
         for _ in range(times):
             reference = self.imports.receive(luid)
-        self.imports.commit()
+        self.releases.commit()
         return reference
 
     def owes(self) -> bool:
-        return self.imports.owes
+        return self.releases.owes
 
-    def take(self) -> list[int | bytes]:
-        return self.imports.take_releases(1000)
+    def take(self) -> list[Debt]:
+        return self.releases.take(1000)
+
+    def clear(self) -> None:
+        self.releases.clear()
+        self.imports.clear()
 
     def prove_empty(self) -> None:
         gc.collect()
@@ -101,11 +123,14 @@ def test_a_reference_stays_where_it_is(duplicate: Any) -> None:
 
 
 def test_references_can_be_compared_and_hashed() -> None:
-    one, other, root = Mine(None, 7), RemoteReference(None, 7), RemoteReference(None, b"root")
-    assert one != other
+    here, there = object(), object()
+    one, same, root = Mine(here, 7), RemoteReference(here, 7), RemoteReference(here, b"root")
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != RemoteReference(there, 7)
     assert one != None  # noqa: E711 - that it does not raise is the point
     assert root not in [1, one]
-    assert len({one, other, root}) == 3
+    assert len({one, same, root}) == 2
 
 
 # What the other side holds of ours.
@@ -115,7 +140,7 @@ def test_one_object_has_one_id_and_is_counted_at_each_occurrence() -> None:
     table, ledger = exports()
     first, second = Referenceable(), Referenceable()
     assert [table.export(obj) for obj in (first, second, first)] == [1, 2, 1]
-    table.commit()
+    table.ids.commit()
     assert len(table) == ledger.used("references_exported") == 2
     assert [table.decref(1), table.decref(1), table.decref(1)] == [True, True, False]
     assert table.lookup(1) is None
@@ -129,7 +154,7 @@ def test_an_id_is_never_used_again() -> None:
     obj = Referenceable()
     for luid in (1, 2, 3):
         assert table.export(obj) == luid
-        table.commit()
+        table.ids.commit()
         assert table.decref(luid)
     prove_empty(table, ledger)
 
@@ -144,14 +169,14 @@ def test_equal_objects_are_not_the_same() -> None:
     table, ledger = exports()
     one, other = Equal(), Equal()
     assert [table.export(one), table.export(other)] == [1, 2]
-    table.undo()
+    table.ids.undo()
     prove_empty(table, ledger)
 
 
 def test_what_is_exported_is_kept_alive() -> None:
     table, _ = exports()
     table.export(Referenceable())
-    table.commit()
+    table.ids.commit()
     gc.collect()
     assert type(table.lookup(1)) is Referenceable
 
@@ -160,14 +185,14 @@ def test_undo_takes_back_ids_and_counts() -> None:
     table, ledger = exports()
     old = Referenceable()
     table.export(old)
-    table.commit()
+    table.ids.commit()
     for obj in (Referenceable(), old, Referenceable(), old):
         table.export(obj)
     assert len(table) == 3
-    table.undo()
+    table.ids.undo()
     assert len(table) == ledger.used("references_exported") == 1
     assert table.export(Referenceable()) == 2
-    table.undo()
+    table.ids.undo()
     assert table.decref(1)
     assert not table.decref(1)
     prove_empty(table, ledger)
@@ -177,19 +202,19 @@ def test_undo_takes_back_an_object_that_occurred_twice() -> None:
     table, ledger = exports()
     twice = Referenceable()
     assert [table.export(obj) for obj in (twice, Referenceable(), twice)] == [1, 2, 1]
-    table.undo()
+    table.ids.undo()
     assert table.export(Referenceable()) == 1
-    table.undo()
+    table.ids.undo()
     prove_empty(table, ledger)
 
 
 def test_undo_after_a_commit_takes_nothing_back() -> None:
     table, ledger = exports()
-    table.undo()
-    table.commit()
+    table.ids.undo()
+    table.ids.commit()
     table.export(Referenceable())
-    table.commit()
-    table.undo()
+    table.ids.commit()
+    table.ids.undo()
     assert len(table) == 1
     table.clear()
     prove_empty(table, ledger)
@@ -200,16 +225,16 @@ def test_too_many_exports() -> None:
     kept = [Referenceable(), Referenceable()]
     for obj in kept:
         table.export(obj)
-    table.commit()
+    table.ids.commit()
     assert table.export(kept[0]) == 1
     with pytest.raises(LimitExceeded, match=r"Maximum PB reference count exceeded\.") as caught:
         table.export(Referenceable())
     assert (caught.value.limit, caught.value.value) == ("references_exported", 3)
     assert not caught.value.remote
-    table.undo()
+    table.ids.undo()
     assert table.decref(1)
     assert table.export(Referenceable()) == 3
-    table.undo()
+    table.ids.undo()
     table.decref(2)
     prove_empty(table, ledger)
 
@@ -252,7 +277,7 @@ def test_an_object_comes_home_behind_its_last_decref() -> None:
 def test_a_remembered_id_keeps_nothing_alive() -> None:
     table, ledger = exports()
     table.export(Referenceable())
-    table.commit()
+    table.ids.commit()
     table.decref(1)
     gc.collect()
     with pytest.raises(InsecureJelly):
@@ -267,7 +292,7 @@ def test_an_object_without_weak_references_is_not_remembered() -> None:
     table, ledger = exports()
     obj = Bare()
     assert table.export(obj) == 1
-    table.commit()
+    table.ids.commit()
     assert table.resolve_home(1) is obj
     assert table.decref(1)
     with pytest.raises(InsecureJelly):
@@ -295,12 +320,12 @@ def test_when_the_connection_is_over_all_exports_are_forgotten() -> None:
     table.export(remembered)
     table.decref(1)
     table.export(kept)
+    table.ids.commit()
     table.clear()
     for luid in (1, 2, b"root"):
         assert table.lookup(luid) is None
         with pytest.raises(InsecureJelly):
             table.resolve_home(luid)
-    table.undo()
     prove_empty(table, ledger)
 
 
@@ -348,7 +373,7 @@ def test_releases_are_taken_in_portions() -> None:
     holder = Holder()
     references = [holder.receive(luid, times=3) for luid in (1, 2)]
     references.clear()
-    taken = [holder.imports.take_releases(2) for _ in range(4)]
+    taken = [holder.releases.take(2) for _ in range(4)]
     assert [len(part) for part in taken] == [2, 2, 2, 0]
     assert sorted(luid for part in taken for luid in part) == [1, 1, 1, 2, 2, 2]
     holder.prove_empty()
@@ -360,7 +385,7 @@ def test_somebody_is_woken_once_for_many() -> None:
     assert holder.woken == 0
     references.clear()
     assert holder.woken == 1
-    assert sorted(holder.take(), key=int) == list(range(1, 11))
+    assert sorted(holder.take(), key=repr) == sorted(range(1, 11), key=repr)
     late = holder.receive(11)
     del late
     assert holder.woken == 2
@@ -400,18 +425,18 @@ def test_a_finalizer_may_run_while_another_reference_is_received() -> None:
         gc.collect()
         return RemoteReference(holder, luid)
 
-    imports = Imports(holder.ledger, make, holder.wake)
+    imports = Imports(holder.ledger, make, holder.releases)
     doomed: list[object] = []
     first = imports.receive(1)
     doomed.append([first])
     del first
     second = imports.receive(2)
-    imports.commit()
+    holder.releases.commit()
     assert made == [1, 2]
-    assert imports.take_releases(9) == [1]
+    assert holder.take() == [1]
     assert len(imports) == 1
     del second
-    assert imports.take_releases(9) == [2]
+    assert holder.take() == [2]
     assert holder.ledger.used("references_held") == 0
 
 
@@ -422,16 +447,17 @@ def test_an_id_comes_again_while_its_reference_dies() -> None:
 
     def wake() -> None:
         again.extend(imports.receive(luid) for luid in (1, 2))
-        imports.commit()
+        releases.commit()
 
-    imports = Imports(holder.ledger, holder.make, wake)
+    releases = Releases(holder.ledger.limits, wake)
+    imports = Imports(holder.ledger, holder.make, releases)
     cycle: list[object] = [imports.receive(1), imports.receive(2)]
     cycle.append(cycle)
-    imports.commit()
+    releases.commit()
     del cycle
     gc.collect()
     assert [reference.luid for reference in again] == [1, 2]
-    assert sorted(imports.take_releases(9), key=int) == [1, 2]
+    assert sorted(releases.take(9), key=repr) == [1, 2]
     assert len(imports) == holder.ledger.used("references_held") == 2
     assert [imports.receive(luid) for luid in (1, 2)] == again
     imports.clear()
@@ -449,16 +475,16 @@ def test_references_die_in_any_thread() -> None:
             batch.pop()
 
     threads = [threading.Thread(target=drop, args=(batch,)) for batch in batches]
-    taken: list[int | bytes] = []
+    taken: list[Debt] = []
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        taken += holder.imports.take_releases(7)
+        taken += holder.releases.take(7)
     for thread in threads:
         thread.join()
     while holder.owes():
-        taken += holder.imports.take_releases(7)
-    assert sorted(taken, key=int) == list(range(400))
+        taken += holder.releases.take(7)
+    assert sorted(taken, key=repr) == sorted(range(400), key=repr)
     assert holder.woken >= 1
     holder.prove_empty()
 
@@ -469,9 +495,9 @@ def test_a_refused_message_releases_all_that_it_carried() -> None:
     holder.imports.receive(1)
     holder.imports.receive(2)
     # Id 3 stood behind what was refused.
-    holder.imports.refuse([1, 2, 3])
+    holder.releases.refuse([1, 2, 3])
     assert holder.woken == 1
-    assert sorted(holder.take(), key=int) == [1, 2, 3]
+    assert sorted(holder.take(), key=repr) == [1, 2, 3]
     del old
     assert holder.take() == [1]
     holder.prove_empty()
@@ -479,8 +505,8 @@ def test_a_refused_message_releases_all_that_it_carried() -> None:
 
 def test_a_refused_message_that_carried_nothing_wakes_nobody() -> None:
     holder = Holder()
-    holder.imports.refuse([])
-    holder.imports.commit()
+    holder.releases.refuse([])
+    holder.releases.commit()
     assert holder.woken == 0
     holder.prove_empty()
 
@@ -488,7 +514,7 @@ def test_a_refused_message_that_carried_nothing_wakes_nobody() -> None:
 def test_a_reference_of_a_refused_message_that_lives_on_owes_nothing() -> None:
     holder = Holder()
     stray = holder.imports.receive(5)
-    holder.imports.refuse([5])
+    holder.releases.refuse([5])
     assert holder.take() == [5]
     assert holder.receive(5) is stray
     del stray
@@ -509,7 +535,7 @@ def test_too_many_held() -> None:
     assert holder.owes()
     references.append(holder.receive(3))
     references.clear()
-    assert sorted(holder.take(), key=int) == [1, 1, 2, 3]
+    assert sorted(holder.take(), key=repr) == [1, 1, 2, 3]
     holder.prove_empty()
 
 
@@ -518,9 +544,9 @@ def test_when_the_connection_is_over_nothing_is_owed() -> None:
     kept, dead = holder.receive(1), holder.receive(2)
     holder.imports.receive(3)
     del dead
-    holder.imports.refuse([4])
+    holder.releases.refuse([4])
     woken = holder.woken
-    holder.imports.clear()
+    holder.clear()
     assert holder.take() == []
     del kept
     assert holder.woken == woken
@@ -530,7 +556,7 @@ def test_when_the_connection_is_over_nothing_is_owed() -> None:
 def test_a_reference_that_outlives_the_table_is_silent() -> None:
     holder = Holder()
     kept = holder.receive(1)
-    holder.imports.clear()
+    holder.clear()
     del kept
     assert holder.woken == 0
     holder.prove_empty()
@@ -540,64 +566,170 @@ def test_a_handle_that_can_not_be_made_is_not_held() -> None:
     def make(luid: int | bytes) -> RemoteReference:
         raise MemoryError
 
-    ledger = Ledger(Limits())
-    imports = Imports(ledger, make, lambda: None)
+    holder = Holder()
+    imports = Imports(holder.ledger, make, holder.releases)
     with pytest.raises(MemoryError):
         imports.receive(1)
-    imports.refuse([1])
-    assert ledger.used("references_held") == len(imports) == 0
-    assert imports.take_releases(9) == [1]
+    holder.releases.refuse([1])
+    assert len(imports) == 0
+    assert holder.take() == [1]
+    holder.prove_empty()
 
 
 def test_no_more_ids_wait_for_their_release_than_may_be_held() -> None:
     holder = Holder(references_held=2)
-    holder.imports.refuse([1] * 100)
-    room = [holder.imports.has_room]
-    holder.imports.refuse([2])
-    room.append(holder.imports.has_room)
+    holder.releases.refuse([1] * 100)
+    room = [holder.releases.has_room]
+    holder.releases.refuse([2])
+    room.append(holder.releases.has_room)
     assert len(holder.take()) == 101
-    room.append(holder.imports.has_room)
+    room.append(holder.releases.has_room)
     assert room == [True, False, True]
     holder.prove_empty()
 
 
-# What encoder and decoder see.
+def test_each_perspective_has_a_reference_of_its_own() -> None:
+    class Somebody:
+        pass
 
-
-def test_the_keyhole_shows_both_tables() -> None:
-    table, ledger = exports()
     holder = Holder()
-    keyhole = Keyhole(holder, table, holder.imports)
-    obj = Referenceable()
-    assert keyhole.export(obj) == 1
-    assert keyhole.local(1) is obj
-    keyhole.undo()
-    prove_empty(table, ledger)
-    reference = keyhole.remote(7)
-    holder.imports.commit()
-    assert keyhole.home(reference) == 7
-    del reference
-    assert holder.take() == [7]
+    alice, bob = Somebody(), Somebody()
+    nobodys = holder.receive(7)
+    of_alice, of_bob = (holder.imports.receive(7, whose) for whose in (alice, bob))
+    holder.releases.commit()
+    assert len({id(one) for one in (nobodys, of_alice, of_bob)}) == 3
+    assert nobodys == of_alice == of_bob
+    assert [one.perspective for one in (nobodys, of_alice, of_bob)] == [None, alice, bob]
+    assert holder.imports.receive(7, alice) is of_alice
+    holder.releases.commit()
+    del of_alice
+    assert holder.take() == [7, 7]
+    del nobodys, of_bob
+    assert holder.take() == [7, 7]
     holder.prove_empty()
 
 
-def test_a_reference_goes_to_its_own_connection_only() -> None:
-    table, _ = exports()
-    holder, other = Holder(), Holder()
-    keyhole = Keyhole(holder, table, holder.imports)
-    with pytest.raises(InsecureJelly, match="only over the connection it came from"):
-        keyhole.home(other.receive(7))
-    assert other.take() == [7]
-    other.prove_empty()
+# Ids that two tables share.
 
 
-def test_there_are_no_caches() -> None:
-    table, _ = exports()
-    holder = Holder()
-    keyhole = Keyhole(holder, table, holder.imports)
-    for refuse in (keyhole.cache, keyhole.home_cache):
-        with pytest.raises(InsecureJelly, match="caches can't be sent"):
-            refuse(Referenceable())
-    for unknown in (keyhole.cached, keyhole.lcache):
-        with pytest.raises(InsecureJelly, match="an unknown cache"):
-            unknown(1)
+class Counted:
+    def __init__(self, ids: Ids) -> None:
+        self.ids = ids
+        self.luid = ids.take()
+        ids.counted.append(self)
+
+    def uncount(self) -> None:
+        self.ids.give_back(self.luid)
+
+
+def test_ids_are_taken_back_together() -> None:
+    ids = Ids()
+    assert [ids.take(), ids.take()] == [1, 2]
+    for _ in range(3):
+        Counted(ids)
+    ids.undo()
+    assert ids.counted == []
+    assert Counted(ids).luid == 3
+    ids.commit()
+    ids.undo()
+    ids.commit()
+    assert ids.take() == 4
+
+
+def test_what_is_exported_under_a_key_is_one_object() -> None:
+    table, ledger = exports()
+    first, second = Referenceable(), Referenceable()
+    assert [table.export(first, "key"), table.export(second, "key")] == [1, 1]
+    assert table.lookup(1) is first
+    assert table.export(first) == 2
+    table.ids.undo()
+    prove_empty(table, ledger)
+
+
+# Who hears that nobody holds it any more.
+
+
+class Wants(Referenceable):
+    wants_release = True
+
+
+def test_an_object_may_hear_that_it_is_released() -> None:
+    owner = Owner()
+    table, wants = owner.table, Wants()
+    table.publish(b"root", wants)
+    for obj in (wants, Referenceable(), wants):
+        table.export(obj)
+    table.ids.commit()
+    assert [table.decref(1), table.decref(2), owner.released()] == [True, True, []]
+    assert table.decref(1)
+    assert owner.released() == [wants]
+    table.export(wants)
+    table.ids.undo()
+    assert owner.released() == [wants]
+    table.export(wants)
+    table.ids.commit()
+    table.clear()
+    assert owner.released() == [wants]
+    prove_empty(table, owner.ledger)
+
+
+# What comes home.
+
+
+class Wrapper(Referenceable):
+    """Comes home as what is in it."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    @property
+    def comes_home_as(self) -> Any:
+        return self.inner
+
+
+def test_an_object_may_come_home_as_another() -> None:
+    table, ledger = exports()
+    inner = Referenceable()
+    assert table.export(Wrapper(inner)) == 1
+    table.ids.commit()
+    assert type(table.lookup(1)) is Wrapper
+    assert table.resolve_home(1) is inner
+    assert table.decref(1)
+    # The wrapper is gone, and what it stood for is not.
+    assert table.resolve_home(1) is inner
+    prove_empty(table, ledger)
+
+
+def test_a_view_comes_home_though_nobody_keeps_it() -> None:
+    class Somebody:
+        pass
+
+    table, ledger = exports()
+    whose, what = Somebody(), Viewable()
+    view = ViewPoint(whose, what)
+    assert table.export(view, view.key) == 1
+    table.ids.commit()
+    assert table.decref(1)
+    del view
+    gc.collect()
+    assert table.resolve_home(1) == ViewPoint(whose, what)
+    del what
+    with pytest.raises(InsecureJelly):
+        table.resolve_home(1)
+    prove_empty(table, ledger)
+
+
+def test_what_is_remembered_is_bounded_and_kept_by_nobody() -> None:
+    remembered = Remembered(2)
+    kept = [Referenceable() for _ in range(3)]
+    for luid, obj in enumerate(kept):
+        remembered.add(luid, obj)
+    remembered.add(9, 5)
+    assert [remembered.find(luid) for luid in (0, 1, 2, 9, None)] == [None, *kept[1:], None, None]
+    kept.clear()
+    gc.collect()
+    assert remembered.find(1) is None
+    obj = Referenceable()
+    remembered.add(3, obj)
+    remembered.clear()
+    assert remembered.find(3) is None

@@ -1,9 +1,12 @@
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from pellucid.errors import Error, LoginFailed, PBError
-from pellucid.registry import Registry
+from pellucid.errors import Error, InsecureJelly, LimitExceeded, LoginFailed, PBError
+from pellucid.flavors import Cacheable, Copyable, RemoteCache, RemoteCopy
+from pellucid.places import OWN_TAGS
+from pellucid.registry import Reader, Registry, tag_bytes
 
 
 class Known(Error):
@@ -59,8 +62,213 @@ def test_only_what_derives_from_error(cls: Any) -> None:
         Registry().error(cls)
 
 
-def test_readers() -> None:
+# Copies.
+
+
+class Item(Copyable, tag="shop.Item"):
+    pass
+
+
+class Hooked(RemoteCopy):
+    def set_copied_state(self, state: dict[str, Any]) -> None:
+        if state.get("error"):
+            raise state["error"]
+        self.found = state
+
+
+def reader(registry: Registry, tag: str = "x.Y") -> Reader:
+    found = registry.reader_for(tag.encode())
+    assert found is not None
+    return found
+
+
+def read(found: Reader, state: object) -> Any:
+    return found.finish(found.make(), state)
+
+
+def test_a_class_under_a_tag() -> None:
     registry = Registry()
     assert registry.reader_for(b"x.Y") is None
-    registry.add_reader(b"x.Y", repr)
-    assert registry.reader_for(b"x.Y") is repr
+    assert registry.copy("x.Y", Item) is Item
+    found = reader(registry)
+    assert (found.is_early, found.is_plain, found.is_cache, found.hashes) == (True, True, False, 0)
+    item = read(found, {"name": "x"})
+    assert type(item) is Item
+    assert vars(item) == {"name": "x"}
+    assert Registry().reader_for(b"x.Y") is None
+
+
+def test_copies_by_decorator() -> None:
+    registry = Registry()
+
+    @registry.copy("x.Y")
+    @dataclass(frozen=True)
+    class Point:
+        x: int
+
+    @registry.copy
+    class Own(Copyable, tag="x.Own"):
+        pass
+
+    @registry.copy
+    class Bare:
+        pass
+
+    @registry.copy("x.F")
+    def make(state: object) -> object:
+        return [state]
+
+    assert read(reader(registry), {"x": 1}) == Point(1)
+    assert reader(registry).hashes
+    assert type(read(reader(registry, "x.Own"), None)) is Own
+    assert type(read(reader(registry, f"{__name__}.Bare"), None)) is Bare
+    assert read(reader(registry, "x.F"), 5) == [5]
+    assert make(6) == [6]
+
+
+def test_a_class_may_take_its_state_itself() -> None:
+    registry = Registry()
+    registry.copy("x.Y", Hooked)
+    assert not reader(registry).is_plain
+    assert read(reader(registry), {b"a": 1}).found == {"a": 1}
+    assert read(reader(registry), None).found == {}
+
+    class Default(RemoteCopy):
+        pass
+
+    registry.copy("x.Y", Default)
+    assert reader(registry).is_plain
+    assert vars(read(reader(registry), {"a": 1})) == {"a": 1}
+
+
+def test_attributes_can_be_put_another_way() -> None:
+    registry, names = Registry(), []
+    registry.copy("x.Y", Item)
+    found = reader(registry)
+    found.finish(found.make(), {"a": 1}, lambda obj, name, value: names.append(name))
+    assert names == ["a"]
+
+
+class Unmade:
+    def __new__(cls, needed: int) -> "Unmade":
+        return super().__new__(cls)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (KeyError("secret"), InsecureJelly),
+        (InsecureJelly("no"), InsecureJelly),
+        (LimitExceeded("no", limit="x", value=1), LimitExceeded),
+        (RecursionError("no"), RecursionError),
+    ],
+)
+def test_what_the_application_raises(error: Exception, kind: type[Exception]) -> None:
+    def fail(state: object) -> None:
+        raise error
+
+    class Copy(RemoteCache):
+        def set_cached_state(self, state: object) -> None:
+            raise error
+
+    registry = Registry()
+    registry.copy("x.A", Hooked)
+    registry.copy("x.B", fail)
+    registry.cache("x.C", Copy)
+    for tag, words in (
+        ("x.A", "setting the state for type tag 'x.A'"),
+        ("x.B", "the reader of type tag 'x.B'"),
+        ("x.C", "setting the state for type tag 'x.C'"),
+    ):
+        with pytest.raises(kind) as caught:
+            read(reader(registry, tag), {"error": error})
+        assert str(caught.value) in ("no", f"{words} failed: builtins.KeyError")
+    registry.copy("x.Y", Unmade)
+    with pytest.raises(
+        InsecureJelly, match=r"making an object for type tag 'x\.Y' failed: builtin"
+    ):
+        reader(registry).make()
+
+
+@pytest.mark.parametrize(
+    "tag", ["list", "remote", "None", "dereference", "instance", "", "x" * 501]
+)
+def test_tags_that_can_not_be(tag: str) -> None:
+    with pytest.raises(ValueError, match="type tag"):
+        Registry().copy(tag, Item)
+    with pytest.raises(ValueError, match="type tag"):
+        Registry().copy(tag)
+    with pytest.raises(ValueError, match="type tag"):
+        Registry().cache(tag, RemoteCache)
+
+
+def test_tags() -> None:
+    assert tag_bytes("shöp") == "shöp".encode()
+    assert len(tag_bytes("x" * 500)) == 500
+    assert all(isinstance(tag, bytes) for tag in OWN_TAGS)
+    for tag in ("\ud800", b"x.Y", None):
+        with pytest.raises(ValueError, match="has to be text"):
+            tag_bytes(tag)  # type: ignore[arg-type]
+
+
+def test_what_can_not_be_registered() -> None:
+    registry: Any = Registry()
+    with pytest.raises(TypeError, match="neither a class nor a function"):
+        registry.copy("x.Y", 5)
+    for wrong in (b"x.Y", 5, lambda state: state):
+        with pytest.raises(TypeError, match="is not a type tag"):
+            registry.copy(wrong)
+
+
+def test_a_reader_for_any_tag() -> None:
+    registry = Registry()
+    registry.add_reader(b"list", repr)
+    assert read(reader(registry, "list"), 5) == "5"
+
+
+# Caches.
+
+
+def test_caches() -> None:
+    registry = Registry()
+
+    @registry.cache("x.Y")
+    class Copy(RemoteCache):
+        pass
+
+    @registry.cache
+    class Own(Cacheable, RemoteCache, tag="x.Own"):
+        pass
+
+    @registry.cache
+    class Bare(RemoteCache):
+        __slots__ = ()
+
+    assert registry.cache("x.Z", Copy) is Copy
+    found = reader(registry)
+    assert (found.is_early, found.is_plain, found.is_cache) == (True, False, True)
+    copy = read(found, {b"name": "x"})
+    assert type(copy) is Copy
+    assert vars(copy) == {"name": "x"}
+    assert reader(registry, "x.Own").is_cache
+    assert registry.is_cache(f"{__name__}.Bare".encode())
+    registry.copy("x.Y", Item)
+    assert not registry.is_cache(b"x.Y")
+    assert not registry.is_cache(b"x.Unknown")
+    assert {cls.__name__ for cls in (Own, Bare)} == {"Own", "Bare"}
+
+
+def test_what_can_not_be_a_cache() -> None:
+    class Slots(RemoteCache):
+        __slots__ = ("x",)
+
+    class Derived(Slots):
+        pass
+
+    registry: Any = Registry()
+    for wrong in (Item, 5, Cacheable):
+        with pytest.raises(TypeError, match=r"not a subclass of pellucid\.RemoteCache"):
+            registry.cache("x.Y", wrong)
+    for slotted in (Slots, Derived):
+        with pytest.raises(TypeError, match="has slots"):
+            registry.cache("x.Y", slotted)

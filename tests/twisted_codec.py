@@ -1,8 +1,10 @@
 """Twisted's own jelly and banana, as a peer for the codec."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from twisted.spread import banana, jelly
+from twisted.persisted import crefutil
+from twisted.spread import banana, jelly, pb
 
 
 class Banana(banana.Banana):
@@ -27,8 +29,38 @@ def dumps(value: Any, dialect: str) -> bytes:
     return b"".join(parts)
 
 
-def loads(data: bytes, dialect: str) -> Any:
+class Copy(pb.RemoteCopy):
+    """What every copy becomes."""
+
+    def setCopyableState(self, state: Any) -> None:
+        whole = state if isinstance(state, dict) else {"state": state}
+        super().setCopyableState(whole)  # type: ignore[no-untyped-call]
+
+
+def loads(data: bytes, dialect: str, tags: Sequence[str] = ()) -> Any:
+    """Give the value. Twisted knows the tags of copies from then on, for the whole process."""
+    for tag in tags:
+        pb.setUnjellyableForClass(tag, Copy)
     peer = Banana(dialect)
     peer.dataReceived(data)
     (item,) = peer.items
-    return jelly.unjelly(item)
+    # With a broker, whatever it is, a copy is read as on a connection.
+    return jelly.unjelly(item, invoker=object())
+
+
+def placeholders(value: Any) -> list[Any]:
+    """Find what Twisted left where it could not finish a value."""
+    seen: dict[int, Any] = {}
+    work = [value]
+    while work:
+        one = work.pop()
+        if id(one) in seen:
+            continue
+        seen[id(one)] = one
+        if isinstance(one, Copy):
+            work += vars(one).values()
+        elif isinstance(one, (list, tuple, dict, set, frozenset)):
+            work += one
+            if isinstance(one, dict):
+                work += one.values()
+    return [one for one in seen.values() if isinstance(one, crefutil.NotKnown)]

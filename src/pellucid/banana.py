@@ -14,7 +14,7 @@ from .errors import LimitExceeded, PBError, RemoteProtocolError
 from .limits import Limits
 
 __all__ = [
-    "DIALECTS", "FLOAT", "INT", "LIST", "LONGINT", "LONGNEG", "NEG", "NONE", "PB", "STRING",
+    "DIALECTS", "FLOAT", "INT", "LIST", "LONGINT", "LONGNEG", "NEG", "NONE", "PB", "PELLUCID", "STRING",
     "VOCAB", "Dialect", "Framer", "Sexp", "decode", "encode", "int_token", "list_header",
     "read_item", "skip_item", "string_token",
 ]  # fmt: skip
@@ -80,7 +80,8 @@ _WORDS: Final = (
 )
 PB: Final = Dialect("pb", tuple(_WORDS.split()))
 NONE: Final = Dialect("none", ())
-DIALECTS: Final[dict[str, Dialect]] = {"pb": PB, "none": NONE}
+PELLUCID: Final = Dialect("pellucid", PB.words)
+DIALECTS: Final[dict[str, Dialect]] = {one.name: one for one in (PELLUCID, PB, NONE)}
 
 
 def _over(limit: str, value: int, bound: int, remote: bool) -> LimitExceeded:
@@ -327,7 +328,7 @@ class Framer:
             self._pending = bytearray(self._pending)
             self.copied += self._held
             self._in_place = False
-        if self._start == len(self._chunk):
+        if self._start == len(self._chunk) and not self._chunks:
             self._chunk = chunk
             self._start = self._pos = 0
         else:

@@ -7,10 +7,12 @@ wrong inside of one call costs that call, and what is wrong with a message costs
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from . import messages
-from .banana import DIALECTS, NONE, Dialect, Framer, decode, encode, skip_item
+from .banana import DIALECTS, NONE, Framer, decode, encode, skip_item
+from .caches import CacheObserver
 from .errors import (
     ConnectionLost,
     DeadReferenceError,
@@ -19,71 +21,72 @@ from .errors import (
     LimitExceeded,
     LocalProtocolError,
     PBError,
-    RemoteError,
     RemoteProtocolError,
 )
-from .events import CallCompleted, CallFailed, CallReceived, Closed, Event, PeerFault, Ready
-from .failures import FAILURE_TAG, failure_state, read_failure
-from .jelly import Decoder, Encoder, carried
+from .events import (
+    CallCompleted,
+    CallFailed,
+    CallReceived,
+    Closed,
+    Event,
+    PeerFault,
+    Ready,
+    Unobserved,
+)
+from .failures import FAILURE_TAG, is_failure, read_failure, received_error
+from .flavors import perspective_of
+from .jelly import Decoder, carried
 from .limits import Ledger, Limits
-from .references import Exports, Imports, Keyhole, RemoteReference
+from .outbox import Outbox
+from .references import RemoteReference
 from .registry import Registry
+from .releases import Debt
+from .tables import Tables
+from .waiting import Refused, Waiting
 
 __all__ = ["Broker"]
 
 ROOT: Final = b"root"
-# So many `decref` leave at once: a peer that had many counted does not make us write them all.
-_RELEASES_AT_ONCE: Final = 4096
 
 
 def _nothing() -> None:
     pass
 
 
-class _Refused:
-    """A call that was refused, whose answer waits for room to be sent."""
-
-    __slots__ = ("error", "request", "size")
-
-    def __init__(self, request: bytes, error: PBError, size: int) -> None:
-        self.request = request
-        self.error = error
-        self.size = size
-
-
 class Broker:
     """The state machine of one connection, as "client" or as "server" (section 3).
 
     `root` is what the other side may call under the name `root`. `wake()` is called, from any
-    thread, when `data_to_send` has something to say that no other call here caused.
-    `reference_type(broker, luid)` makes the handles on the other side's objects. `buffer` is room
-    for `get_buffer`, which several brokers may share.
+    thread, when `data_to_send` or `next_event` has something to say that no other call here caused.
+    `reference_type(broker, luid)` makes the handles on the other side's objects, and
+    `observer_type(broker, luid, perspective)` those on its copies of caches. `buffer` is room for
+    `get_buffer`, which several brokers may share. `dialect` is the name of the dialect that is
+    agreed, "" before.
     """
 
     __slots__ = (
         "__weakref__",
         "_dialect",
         "_dialects",
-        "_encoder",
         "_eof",
         "_framer",
         "_is_server",
-        "_keyhole",
         "_last_request",
-        "_left",
-        "_out",
+        "_outbox",
         "_pending",
-        "_reference_type",
         "_reports",
+        "_tables",
         "_waiting",
-        "_writer",
+        "_wake",
         "closed",
+        "dialect",
         "exports",
         "imports",
         "ledger",
         "limits",
         "ready",
         "registry",
+        "releases",
         "root",
         "tracebacks",
     )
@@ -95,8 +98,9 @@ class Broker:
         root: Any = None,
         limits: Limits | None = None,
         registry: Registry | None = None,
-        dialects: Sequence[str] = ("pb", "none"),
+        dialects: Sequence[str] = ("pellucid", "pb", "none"),
         reference_type: Callable[["Broker", int | bytes], RemoteReference] = RemoteReference,
+        observer_type: Callable[["Broker", int, Any], CacheObserver] = CacheObserver,
         wake: Callable[[], None] = _nothing,
         buffer: memoryview | None = None,
         tracebacks: bool = False,
@@ -109,37 +113,35 @@ class Broker:
         self.tracebacks = tracebacks
         self.ready = False
         self.closed = False
+        self.dialect = ""
         self._is_server = role == "server"
         self._dialects = tuple(dialects)
         self._framer = Framer(NONE, self.limits, buffer)
-        self.exports = Exports(self.ledger)
-        self.imports = Imports(self.ledger, self._make_reference, wake)
-        self._reference_type = reference_type
-        self._keyhole = Keyhole(self, self.exports, self.imports)
-        self._use(NONE)
-        self._out: list[bytes] = []
-        self._left = 0
+        self._wake = wake
+        make_reference = partial(reference_type, self)
+        make_observer = partial(observer_type, self)
+        self._tables = Tables(self, self.ledger, make_reference, make_observer, self._report, wake)
+        self.exports, self.imports = self._tables.exports, self._tables.imports
+        self.releases = self._tables.releases
+        self._dialect = NONE
+        self._outbox = Outbox(self.ledger, self._tables, NONE)
         self._pending: dict[int, Any] = {}
         self._last_request: int = 0
-        self._waiting: deque[CallReceived | _Refused] = deque()
+        self._waiting = Waiting(self.ledger)
         self._reports: deque[Event] = deque()
         self._eof: BaseException | None = None
         self.root: RemoteReference | None = None
         if root is not None:
             self.exports.publish(ROOT, root)
         if self._is_server:
-            self._write(encode([name.encode() for name in self._dialects], NONE))
+            self._outbox.write(encode([name.encode() for name in self._dialects], NONE))
         else:
-            self.root = reference_type(self, ROOT)
+            self.root = make_reference(ROOT)
 
-    def _use(self, dialect: Dialect) -> None:
-        self._dialect = dialect
-        self._framer.dialect = dialect
-        self._encoder = Encoder(dialect, self.limits, self._keyhole)
-        self._writer = messages.Writer(dialect, self._encoder)
-
-    def _make_reference(self, luid: int | bytes) -> RemoteReference:
-        return self._reference_type(self, luid)
+    def _report(self, event: Event) -> None:
+        self._reports.append(event)
+        if not self.closed:
+            self._wake()
 
     # What arrives.
 
@@ -164,23 +166,23 @@ class Broker:
     @property
     def wants_data(self) -> bool:
         """Tell whether reading may go on: False while too much waits to be started."""
-        if not self.imports.has_room:
+        if self.releases.owed and not self.releases.has_room:
             return False
-        if self._may_wait():
+        if self.ledger.have_room("calls_waiting", "waiting_bytes"):
             return True
         # Methods that run may wait for answers of the peer, which are behind its calls. So as long
         # as calls of ours wait and none of its can start, what is over the limit is refused, not
         # left unread.
-        stuck = not self._waiting or not self.ledger.has_room("calls_running")
+        stuck = not self._waiting.calls or not self.ledger.has_room("calls_running")
         return stuck and bool(self._pending) and self.ledger.has_room("out_bytes")
-
-    def _may_wait(self) -> bool:
-        return self.ledger.has_room("calls_waiting") and self.ledger.has_room("waiting_bytes")
 
     @property
     def has_waiting(self) -> bool:
-        """Tell whether a call waits and could start now."""
-        return bool(self._waiting) and self._may_start()
+        """Tell whether `next_event` has something to give without any more to read."""
+        waiting = self._waiting
+        if self._reports or waiting.updates:
+            return True
+        return bool(waiting.calls) and waiting.may_start()
 
     def events(self) -> Iterator[Event]:
         """Give events until there are no more for now."""
@@ -192,28 +194,31 @@ class Broker:
 
         The next message is looked at only when the face asks, so that a method that closes the
         connection stops what follows it. With `start_calls` false, or at a limit, calls are
-        decoded and wait; answers and counts are read all the same.
+        decoded and wait; answers and counts are read all the same. An update of a cache waits only
+        for `start_calls`, and all that came behind it waits as well.
         """
+        waiting = self._waiting
         while True:
             if self._reports:
                 return self._reports.popleft()
             if self.closed:
                 return None
-            if start_calls and self._waiting and self._may_start():
-                call = self._waiting.popleft()
-                self.ledger.release("calls_waiting")
-                if isinstance(call, _Refused):
-                    self.ledger.release("waiting_bytes", call.size)
-                    self._error(call.request, call.error, None)
-                    continue
-                self.ledger.add("calls_running")
-                return call
+            if waiting.calls or waiting.updates:
+                if start_calls:
+                    call = waiting.next()
+                    if isinstance(call, Refused):
+                        self._error(call.request, call.error)
+                        continue
+                    if call is not None:
+                        return call
+                elif waiting.updates:
+                    return None
             if not self.wants_data:
                 return None
             try:
                 data = self._framer.next_message()
                 if data is None:
-                    if self._eof is None or self._waiting or not start_calls:
+                    if self._eof is None or waiting.calls or not start_calls:
                         return None
                     self._end(self._eof)
                     continue
@@ -224,82 +229,88 @@ class Broker:
             if event is not None:
                 return event
 
-    def _may_start(self) -> bool:
-        return self.ledger.has_room("calls_running") and self.ledger.has_room("out_bytes")
-
     # Opening (section 3).
 
     def _open(self, data: bytes) -> Event | None:
-        offer = decode(data, NONE)
-        if self._is_server:
-            name = offer.decode("ascii", "replace") if isinstance(offer, bytes) else None
-            if name not in self._dialects:
-                raise RemoteProtocolError("the client chose a dialect that was not offered")
-        else:
-            if not isinstance(offer, list):
-                raise RemoteProtocolError("the server did not begin with a list of dialects")
-            names = [one.decode("ascii", "replace") for one in offer if isinstance(one, bytes)]
-            name = next((one for one in names if one in self._dialects), None)
-            if name is None:
-                raise RemoteProtocolError("the server offers no dialect that is known here")
-            self._write(encode(name.encode(), NONE))
-        self._use(DIALECTS[name])
+        name = messages.agree(decode(data, NONE), self._dialects, self._is_server)
+        outbox, dialect = self._outbox, DIALECTS[name]
+        if not self._is_server:
+            outbox.write(encode(name.encode(), NONE))
+        self._dialect = self._framer.dialect = dialect
+        self.dialect = name
         self.ready = True
-        self._write(self._writer.version())
+        outbox.use(dialect)
+        outbox.write(outbox.writer.version())
         return Ready(name)
 
     # Messages (section 7).
 
     def _message(self, data: bytes, start_calls: bool) -> Event | None:
-        decoder = Decoder(data, self._dialect, self.limits, self.registry, self._keyhole)
+        decoder = Decoder(data, self._dialect, self.limits, self.registry, self._tables)
         message = messages.read(data, decoder)
         command = message.command
-        if command == messages.MESSAGE:
+        if command <= messages.CACHEMESSAGE:
             return self._call_arrived(message, data, start_calls)
-        if command <= messages.ERROR and command != messages.CACHEMESSAGE:
+        if command <= messages.ERROR:
             return self._answer_arrived(message, data)
         if command == messages.DECREF:
             if not self.exports.decref(_key(message.subject)):
                 return PeerFault("the peer released a reference that it does not hold")
             return None
-        if command == messages.CACHEMESSAGE:
-            return self._refuse_call(message, data, Error("Invalid Cache ID"))
+        if command == messages.DECACHE:
+            if not self._tables.cache_exports.decache(_key(message.subject)):
+                return PeerFault("the peer released a cache that it does not hold")
+            return None
+        if command == messages.UNCACHE:
+            self._tables.cache_imports.uncache(_key(message.subject))
+            return None
         if command == messages.UNKNOWN:
             if self.ledger.has_room("out_bytes"):
-                self._write(self._writer.did_not_understand(message.subject))
+                self._outbox.write(self._outbox.writer.did_not_understand(message.subject))
             return PeerFault("the peer sent an unknown command")
         if command == messages.DID_NOT_UNDERSTAND:
             return PeerFault("the peer did not understand a command")
-        if command != messages.VERSION_MESSAGE:
-            return PeerFault("the peer released a cache that it does not hold")
         return None
 
     def _call_arrived(
         self, message: messages.Message, data: bytes, start_calls: bool
     ) -> Event | None:
+        update = message.command == messages.CACHEMESSAGE
+        luid = message.subject
+        if type(luid) is not int and type(luid) is not bytes:
+            luid = None
+        if update:
+            self._waiting.check_update(message.wants_answer)
         try:
-            if not self._may_wait():
-                raise _too_many(self.limits)
-            target = self.exports.lookup(_key(message.subject))
+            if update:
+                target: Any = self._tables.cache_imports.lookup(luid)
+            else:
+                if not self.ledger.have_room("calls_waiting", "waiting_bytes"):
+                    raise self._waiting.too_many()
+                target = self.exports.lookup(luid)
             if target is None:
-                raise Error("Invalid Object ID")
+                raise Error(f"Invalid {'Cache' if update else 'Object'} ID")
+            perspective = perspective_of(target)
+            if perspective is not None:
+                message.decoder.perspective = perspective
             args, kwargs = messages.arguments(message.decoder)
         except (Error, InsecureJelly, LimitExceeded) as error:
             return self._refuse_call(message, data, error)
-        self.imports.commit()
+        if self.closed:
+            return None  # By a class that was asked to take its state.
+        if self.releases.received:
+            self.releases.commit()
         call = CallReceived(
-            target, message.name, args, kwargs, message.request, message.wants_answer, len(data)
+            target,
+            message.name,
+            args,
+            kwargs,
+            message.request,
+            message.wants_answer,
+            len(data),
+            perspective,
         )
-        self.ledger.add("waiting_bytes", call.size)
-        if start_calls and not self._waiting and self._may_start():
-            self.ledger.add("calls_running")
-            return call
-        self._wait(call)
-        return None
-
-    def _wait(self, call: CallReceived | _Refused) -> None:
-        self.ledger.add("calls_waiting")
-        self._waiting.append(call)
+        return call if self._waiting.begin(call, update, start_calls) else None
 
     def _refuse_call(
         self, message: messages.Message, data: bytes, error: PBError
@@ -308,11 +319,11 @@ class Broker:
         if not message.wants_answer:
             return PeerFault(f"a call that wants no answer was refused: {error}")
         if self.ledger.has_room("out_bytes"):
-            self._error(message.request, error, None)
+            self._error(message.request, error)
         else:
             # A peer that takes no answers must not make us pile them up.
-            self.ledger.add("waiting_bytes", len(data))
-            self._wait(_Refused(message.request, error.with_traceback(None), len(data)))
+            refused = Refused(message.request, error.with_traceback(None), len(data))
+            self._waiting.refuse(refused)
         return None
 
     def _answer_arrived(self, message: messages.Message, data: bytes) -> Event | None:
@@ -332,56 +343,51 @@ class Broker:
             self._refuse(data, message.start, 1)
             # Its frames hold what was read of the refused value.
             return CallFailed(waiter, error.with_traceback(None))
-        self.imports.commit()
-        if isinstance(value, PBError):
-            return CallFailed(waiter, value)
+        if self.releases.received:
+            self.releases.commit()
         if failed:
-            kind = type(value).__name__
-            return CallFailed(waiter, RemoteError(f"the call failed with a value: {kind}"))
+            return CallFailed(waiter, received_error(value))
+        if is_failure(value):
+            return CallFailed(waiter, value)
         return CallCompleted(waiter, value)
 
     def _refuse(self, data: bytes, pos: int, fields: int) -> None:
-        """Release every reference in the values of a message that was refused."""
-        found: list[int | bytes] = []
+        """Release every occurrence in the values of a message that was refused."""
+        found: list[Debt] = []
         for _ in range(fields):
-            found += carried(data, pos, self._dialect)
+            references, caches = carried(data, pos, self._dialect, self.registry)
+            found += references
+            found += [(luid,) for luid in caches]
             pos = skip_item(data, pos)
-        self.imports.refuse(found)
+        self.releases.refuse(found)
 
     # What leaves.
 
-    def _write(self, data: bytes) -> None:
-        self._out.append(data)
-        self.ledger.add("out_bytes", len(data))
-
     def data_to_send(self) -> bytes:
         """Give what is to be sent now, and forget it here. See `data_left`."""
-        if self.ready and self.imports.owes:
-            self._release()
-        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-        self._out.clear()
-        self.ledger.release("out_bytes", len(data))
-        return data
+        releases = self.releases
+        if self.ready and (releases.gone or releases.owed):
+            self._outbox.release()
+        return self._outbox.take()
 
-    def _release(self) -> None:
-        if self.ledger.has_room("out_bytes"):
-            for luid in self.imports.take_releases(_RELEASES_AT_ONCE):
-                self._write(self._writer.decref(luid))
+    @property
+    def owes(self) -> bool:
+        """Tell whether there are occurrences to release, which `data_to_send` does."""
+        return self.releases.owes
 
     @property
     def messages_to_send(self) -> int:
-        """Tell how many messages wait for `data_to_send`, the releases of references left out."""
-        return len(self._out)
+        """Tell how many messages wait for `data_to_send`, the releases left out."""
+        return len(self._outbox)
 
     def data_left(self, count: int) -> None:
         """Tell that of all that `data_to_send` gave, `count` bytes have not left yet."""
-        self.ledger.add("out_bytes", count - self._left)
-        self._left = count
+        self._outbox.left(count)
 
     def call(
         self,
         waiter: Any,
-        reference: RemoteReference,
+        reference: RemoteReference | CacheObserver,
         name: str,
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
@@ -389,7 +395,8 @@ class Broker:
         """Call a method of an object of the other side, and give the number of the call.
 
         `waiter` comes back in CallCompleted or CallFailed; None asks for no answer. Raises
-        DeadReferenceError, InsecureJelly and LimitExceeded, and then leaves no trace.
+        DeadReferenceError, InsecureJelly and LimitExceeded, and then leaves no trace. While a
+        message is being written it leaves behind that, and what is wrong comes in CallFailed.
         """
         if self.closed:
             raise DeadReferenceError("the connection of this reference has ended")
@@ -402,26 +409,43 @@ class Broker:
             self.ledger.charge("out_bytes", 1)
         if waiter is not None:
             self.ledger.charge("calls_pending")
-        if self.imports.owes:
+        outbox = self._outbox
+        wants_answer = waiter is not None
+        request = self._last_request = self._last_request + 1
+        if outbox.writing:
+            if wants_answer:
+                self._pending[request] = waiter
+            outbox.call_later(self._not_sent, request, reference, name, wants_answer, args, kwargs)
+            return request
+        if self.releases.gone or self.releases.owed:
             # What was dropped before a call is released before it.
-            self._release()
-        request = self._last_request + 1
+            outbox.release()
         try:
-            data = self._writer.call(
-                request, reference.luid, name, waiter is not None, args, kwargs or {}
-            )
+            outbox.call(request, reference, name, wants_answer, args, kwargs)
         except BaseException:
-            self._encoder.reset()
-            self.exports.undo()
-            if waiter is not None:
+            if self._last_request == request:
+                self._last_request = request - 1
+            if wants_answer:
                 self.ledger.release("calls_pending")
+            outbox.send_later()
             raise
-        self.exports.commit()
-        self._last_request = request
-        if waiter is not None:
+        if wants_answer:
             self._pending[request] = waiter
-        self._write(data)
+        if outbox.later:
+            outbox.send_later()
         return request
+
+    def _not_sent(self, request: int, error: BaseException) -> None:
+        """Tell what is wrong with a call that was to be sent later."""
+        waiter = self._pending.pop(request, None)
+        if not isinstance(error, Exception):
+            error = InsecureJelly("writing it was interrupted")
+        if waiter is not None:
+            self.ledger.release("calls_pending")
+            if waiter is not _ABANDONED:
+                self._report(CallFailed(waiter, error.with_traceback(None)))
+        elif not isinstance(error, DeadReferenceError):
+            self._report(PeerFault(f"a call that wants no answer was not sent: {error}"))
 
     def abandon(self, request: int) -> None:
         """Nobody waits for this call any more. It stays charged until its answer comes."""
@@ -429,50 +453,63 @@ class Broker:
             self._pending[request] = _ABANDONED
 
     def answer(self, call: CallReceived, value: Any) -> PBError | None:
-        """Answer a call. If `value` can't be sent, that is the answer, and it is given back."""
-        self._ended_call(call)
+        """Answer a call. If `value` can't be sent, that is the answer, and it is given back.
+
+        While a message is being written the answer waits for its end, and nothing is given back.
+        """
+        outbox = self._outbox
+        if outbox.writing:
+            outbox.later.append(partial(self.answer, call, value))
+            return None
+        self.ledger.release("calls_running")
+        self.ledger.release("waiting_bytes", call.size)
         if self.closed or not call.wants_answer:
             return None
         try:
-            data = self._writer.answer(call.request, value)
+            outbox.answer(call.request, value, call.perspective)
         except BaseException as error:
-            self._encoder.reset()
-            self.exports.undo()
-            self._error(call.request, error, None)
+            self._error(call.request, error, None, call.perspective)
             if isinstance(error, PBError):
                 return error
             raise
-        self.exports.commit()
-        self._write(data)
+        if outbox.later:
+            outbox.send_later()
         return None
 
     def fail(self, call: CallReceived, error: BaseException, traceback: str | None = None) -> None:
-        """Answer a call with an error. The traceback goes out only if `tracebacks` is on."""
-        self._ended_call(call)
-        if not self.closed and call.wants_answer:
-            self._error(call.request, error, traceback if self.tracebacks else None)
+        """Answer a call with an error. The traceback goes out only if `tracebacks` is on.
 
-    def _ended_call(self, call: CallReceived) -> None:
+        An error that says itself how it travels, as a copy does, goes as that (section 13).
+        """
+        if self._outbox.writing:
+            self._outbox.later.append(partial(self.fail, call, error, traceback))
+            return
         self.ledger.release("calls_running")
         self.ledger.release("waiting_bytes", call.size)
+        if not self.closed and call.wants_answer:
+            shown = traceback if self.tracebacks else None
+            self._error(call.request, error, shown, call.perspective)
 
-    def _error(self, request: bytes, error: BaseException, traceback: str | None) -> None:
+    def _error(
+        self,
+        request: bytes,
+        error: BaseException,
+        traceback: str | None = None,
+        perspective: Any = None,
+    ) -> None:
+        outbox = self._outbox
         try:
-            self._write(self._failure(request, error, traceback))
-        except Exception as problem:
-            self._encoder.reset()
-            over = problem if isinstance(problem, LimitExceeded) else _UNSENDABLE
-            try:
-                self._write(self._failure(request, over, None))
-            except LimitExceeded as end:
-                # The number of the call alone is too large. Nobody may wait for ever.
-                self._encoder.reset()
-                self._end(end)
+            outbox.error(request, error, traceback, perspective)
+        except LimitExceeded as end:
+            # The number of the call alone is too large. Nobody may wait for ever.
+            self._end(end)
+        outbox.send_later()
 
-    def _failure(self, request: bytes, error: BaseException, traceback: str | None) -> bytes:
-        limit = self.limits.string_bytes
-        state = failure_state(error, traceback=traceback, string_limit=limit)
-        return self._writer.error(request, FAILURE_TAG, state)
+    def unobserved(self, event: Unobserved) -> None:
+        """The object of a cache has been told that this copy is gone."""
+        luid = self._tables.cache_exports.forget(event)
+        if luid is not None:
+            self._outbox.write(self._outbox.writer.uncache(luid))
 
     # The end (section 16).
 
@@ -488,9 +525,7 @@ class Broker:
             return
         self.closed = True
         self._framer.discard()
-        for call in self._waiting:
-            self.ledger.release("calls_waiting")
-            self.ledger.release("waiting_bytes", call.size)
+        self._outbox.close()
         self._waiting.clear()
         for waiter in self._pending.values():
             self.ledger.release("calls_pending")
@@ -499,23 +534,11 @@ class Broker:
                 lost.__cause__ = error
                 self._reports.append(CallFailed(waiter, lost))
         self._pending.clear()
-        self.imports.clear()
-        self.exports.clear()
+        self._tables.clear()
         self._reports.append(Closed(error))
 
 
 _ABANDONED: Final = object()
-_UNSENDABLE: Final = Error("the method raised an error that can't be sent")
-
-
-def _too_many(limits: Limits) -> LimitExceeded:
-    return LimitExceeded(
-        f"too many calls wait (limits.calls_waiting is {limits.calls_waiting}, "
-        f"limits.waiting_bytes is {limits.waiting_bytes})",
-        limit="calls_waiting",
-        value=limits.calls_waiting,
-        remote=True,
-    )
 
 
 def _why(error: BaseException | None) -> str:

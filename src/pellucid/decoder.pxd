@@ -6,16 +6,14 @@ from libc.stdint cimport int64_t
 
 cdef int _LIST, _INT, _STRING, _FLOAT, _LONGINT, _VOCAB
 cdef Py_ssize_t _CROWD
-cdef object _PLAIN, _DOUBLE, _DATES, _OTHERS
+cdef object _PLAIN, _LATE, _DOUBLE, _DATES, _OTHERS
 cdef bytes _UNICODE
-
-@cython.locals(end=Py_ssize_t, n=object, digit=int)
-cpdef tuple head(bytes data, Py_ssize_t pos)
 
 
 @cython.final
 cdef class Decoder:
-    cdef readonly object dialect, limits, registry, importer, perspective
+    cdef readonly object dialect, limits, registry, importer
+    cdef public object perspective
     cdef public Py_ssize_t pos
     cdef bytes _data
     cdef tuple _words
@@ -28,13 +26,14 @@ cdef class Decoder:
     @cython.locals(start=Py_ssize_t)
     cpdef bytes raw(self)
     cpdef list_length(self)
+    @cython.locals(data=bytes, end=Py_ssize_t, n=object, digit=int)
     cdef tuple _head(self)
     @cython.locals(start=Py_ssize_t)
     cdef bytes _string(self, what)
     cdef object _skip(self, Py_ssize_t count)
     @cython.locals(start=Py_ssize_t)
     cpdef value(self, where)
-    cdef object _at(self, where)
+    cdef object _at(self, where, Py_ssize_t start)
     @cython.locals(data=bytes, pos=Py_ssize_t, kind=int64_t, shift=int, size=int64_t,
                    n=object, tag=bytes)
     cdef object _value(self, Py_ssize_t depth, number)
@@ -52,17 +51,25 @@ cdef class Decoder:
     cdef object _tuple(self, Py_ssize_t count, Py_ssize_t depth)
     @cython.locals(result=dict, mark=Py_ssize_t, index=Py_ssize_t, behind=bint)
     cdef object _dictionary(self, Py_ssize_t count, Py_ssize_t depth, number)
+    @cython.locals(pairs=list, at=Py_ssize_t, behind=bint)
+    cdef object _late_pairs(self, dict result, key, counts, Py_ssize_t index, Py_ssize_t count,
+                            Py_ssize_t depth)
     cdef object _pair(self)
-    @cython.locals(result=set)
+    @cython.locals(result=set, late=list, at=Py_ssize_t)
     cdef object _set(self, Py_ssize_t count, Py_ssize_t depth, number, bint frozen)
+    cdef object _unit(self)
+    cdef object _placed(self, value)
     cdef object _reference_number(self)
     cdef object _reference(self, Py_ssize_t count, Py_ssize_t depth, outer)
     cdef object _dereference(self)
     cdef object _costs(self)
     cdef object _admit(self, container, key, counts)
     @cython.locals(used=Py_ssize_t)
-    cdef object _tagged(self, bytes tag, Py_ssize_t count, Py_ssize_t depth)
-    @cython.locals(mark=Py_ssize_t)
-    cdef object _registered(self, bytes tag, Py_ssize_t count, Py_ssize_t depth)
+    cdef object _tagged(self, bytes tag, Py_ssize_t count, Py_ssize_t depth, number)
+    @cython.locals(least=Py_ssize_t, at=Py_ssize_t, waits=Py_ssize_t, seen=Py_ssize_t)
+    cdef object _registered(self, bytes tag, Py_ssize_t count, Py_ssize_t depth, number)
+    cdef object _late_state(self, reader, made, state, Py_ssize_t seen, Py_ssize_t at)
+    cdef object _new_cache(self, reader)
     cdef Py_ssize_t _waits(self) except -1
+    cdef object _luid(self)
     cdef object _by_id(self, bytes tag)

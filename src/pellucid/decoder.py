@@ -9,15 +9,15 @@ from typing import Any, Final, NoReturn
 
 from .atoms import Unpersistable, make_date, make_decimal
 from .banana import Dialect, Sexp, read_item, skip_item
-from .encoder import step_of
 from .errors import InsecureJelly, LimitExceeded, RemoteProtocolError, full_name
-from .hashing import Hashing
+from .hashing import CROWD, Hashing
 from .holes import Hole, Holes
 from .limits import Limits
+from .places import attribute_step, place_of, step_of
 from .ports import Importer
 from .registry import Registry
 
-__all__ = ["Decoder", "head"]
+__all__ = ["Decoder"]
 
 _LIST: Final = 0x80
 _INT: Final = 0x81
@@ -28,8 +28,9 @@ _VOCAB: Final = 0x87
 
 # Integers up to here are their own hash, so no two of them collide.
 _PLAIN: Final = 1 << 60
-# Beside so many others a key or member that is no text costs a step, beside twice as many two.
-_CROWD: Final = 4096
+_CROWD: Final = CROWD
+# In place of counts: what is to be hashed only at the end of the unit.
+_LATE: Final = object()
 
 _DOUBLE: Final = Struct(">d")
 # What stands behind the header of a text. The word is in no vocabulary.
@@ -40,17 +41,6 @@ _DATES: Final = frozenset((b"datetime", b"date", b"time", b"timedelta"))
 _OTHERS: Final = _DATES.union(
     b"boolean unicode decimal dereference remote local cached lcache unpersistable".split()
 )
-
-
-def head(data: bytes, pos: int) -> tuple[int, int, int]:
-    """Give the type byte and the prefix of the item at `pos`, and where its body is."""
-    end = pos
-    while data[end] < _LIST:
-        end += 1
-    n = 0
-    for digit in reversed(data[pos:end]):
-        n = n << 7 | digit
-    return data[end], n, end + 1
 
 
 def _shown(word: bytes) -> str:
@@ -101,7 +91,7 @@ class Decoder:
         self._hashing: Any = None
         # The reference numbers of this unit, from the first one on.
         self._holes: Any = None
-        # How often a hole was put anywhere.
+        # How often a hole was put anywhere, or something put off.
         self._seen = 0
         self._path: list[str] = []
 
@@ -125,11 +115,19 @@ class Decoder:
         kind, n = self._head()
         if kind != _LIST:
             raise RemoteProtocolError("a list was expected")
-        return n
+        return int(n)
 
-    def _head(self) -> tuple[int, int]:
-        kind, n, self.pos = head(self._data, self.pos)
-        return kind, n
+    def _head(self) -> tuple[int, Any]:
+        """Read the type byte and the prefix of an item."""
+        data = self._data
+        end = self.pos
+        while data[end] < _LIST:
+            end += 1
+        n: Any = 0
+        for digit in reversed(data[self.pos : end]):
+            n = n << 7 | digit
+        self.pos = end + 1
+        return data[end], n
 
     def _string(self, what: str) -> bytes:
         """Read a byte string, whether it is spelled out or not."""
@@ -139,7 +137,7 @@ class Decoder:
             self.pos = start + n
             return self._data[start : start + n]
         if kind == _VOCAB:
-            return self._words[n - 1]
+            return bytes(self._words[n - 1])
         raise InsecureJelly(f"{what} has to be a byte string")
 
     def _skip(self, count: int) -> None:
@@ -159,6 +157,8 @@ class Decoder:
         try:
             value = self._value(0, None)
             if self._holes is not None:
+                if self._holes.late:
+                    self._holes.finish(self._costs())
                 value = self._holes.whole(value)
             return value
         except RecursionError:
@@ -171,19 +171,30 @@ class Decoder:
             )
         except LimitExceeded as found:
             error = LimitExceeded(
-                str(found), limit=found.limit, value=found.value, remote=True, where=self._at(where)
+                str(found),
+                limit=found.limit,
+                value=found.value,
+                remote=True,
+                where=self._at(where, start),
             )
             error.__cause__ = found.__cause__
         except InsecureJelly as found:
-            error = InsecureJelly(str(found), where=self._at(where), remote=True)
+            error = InsecureJelly(str(found), where=self._at(where, start), remote=True)
             error.__cause__ = found.__cause__
         finally:
             self._holes = None
+            self._seen = 0
         self._path.clear()
         self.pos = skip_item(self._data, start)
-        raise error from error.__cause__
+        try:
+            raise error from error.__cause__
+        finally:
+            # Its traceback holds this frame, and with it whatever is further up the stack.
+            del error
 
-    def _at(self, where: str) -> str:
+    def _at(self, where: str, start: int) -> str:
+        if self._holes is not None and self._holes.at >= 0:
+            return where + place_of(self._data, start, self._holes.at, self.dialect)
         return where + "".join(reversed(self._path))
 
     def _value(self, depth: int, number: Any) -> Any:
@@ -204,13 +215,13 @@ class Decoder:
             pos += 1
             n = size
             if kind < _LIST:
-                kind, n, pos = head(data, self.pos)
+                kind, n = self._head()
+                pos = self.pos
         elif size == _FLOAT:
             self.pos = pos + 8
             return _DOUBLE.unpack_from(data, pos)[0]
         else:
-            kind = size
-            n = 0
+            kind, n = size, 0
         if kind == _INT:
             self.pos = pos
             return n
@@ -235,7 +246,7 @@ class Decoder:
             return self._set(n - 1, depth, number, False)
         if tag == b"frozenset":
             return self._set(n - 1, depth, number, True)
-        return self._tagged(tag, n - 1, depth)
+        return self._tagged(tag, n - 1, depth, number)
 
     def _tag(self, n: int, pos: int) -> bytes:
         """Read the tag of a list of `n` items, the first of which is at `pos`."""
@@ -312,8 +323,8 @@ class Decoder:
         if not self._items(items, count, depth):
             whole = tuple(items)
             return whole if self._holes is None else self._holes.measured(whole)
-        self._seen += 1
-        return self._holes.make_tuple(items)
+        value = self._holes.make_tuple(items)
+        return self._placed(value) if type(value) is Hole else value
 
     def _dictionary(self, count: int, depth: int, number: Any) -> dict[Any, Any]:
         result: dict[Any, Any] = {}
@@ -323,6 +334,7 @@ class Decoder:
         mark = self._seen
         counts: Any = None
         key: Any = None
+        admitted: Any = None
         index = 0
         behind = False
         try:
@@ -331,7 +343,10 @@ class Decoder:
                 self._pair()
                 key = self._value(depth, None)
                 if type(key) is not str:
-                    counts = self._admit(result, key, counts)
+                    admitted = self._admit(result, key, counts)
+                    if admitted is _LATE:
+                        break
+                    counts = admitted
                 behind = True
                 result[key] = self._value(depth, None)
         except Exception:
@@ -339,7 +354,31 @@ class Decoder:
             raise
         if self._seen != mark:
             self._holes.watch_dict(result)
+        if admitted is _LATE:
+            self._late_pairs(result, key, counts, index, count, depth)
         return result
+
+    def _late_pairs(
+        self, result: dict[Any, Any], key: Any, counts: Any, index: int, count: int, depth: int
+    ) -> None:
+        """Read the rest of a dictionary, from the value of pair `index` on, to put it in later."""
+        at = self.pos
+        pairs = [key]
+        behind = True
+        try:
+            pairs.append(self._value(depth, None))
+            for _ in range(index + 1, count):
+                behind = False
+                self._pair()
+                pairs.append(self._value(depth, None))
+                behind = True
+                pairs.append(self._value(depth, None))
+        except Exception:
+            index += len(pairs) // 2
+            self._path.append(step_of(pairs[-1], index) if behind else f"{{key {index}}}")
+            raise
+        self._unit().pairs_later(result, pairs, counts, at)
+        self._seen += 1
 
     def _pair(self) -> None:
         if self._data.startswith(b"\x02\x80", self.pos):
@@ -352,16 +391,29 @@ class Decoder:
         if number is not None and not frozen:
             self._holes.bind(number, result)
         depth = self._deeper(depth)
+        at = self.pos
         counts: Any = None
+        late: Any = None
         try:
             for _ in range(count):
                 member = self._value(depth, None)
+                if late is not None:
+                    late.append(member)
+                    continue
                 if type(member) is not str:
-                    counts = self._admit(result, member, counts)
+                    admitted = self._admit(result, member, counts)
+                    if admitted is _LATE:
+                        late = [member]
+                        continue
+                    counts = admitted
                 result.add(member)
         except Exception:
             self._path.append("{member}")
             raise
+        if late is not None:
+            value = self._unit().members_later(result, late, counts, frozen, at)
+            self._seen += 1
+            return self._placed(value) if frozen else value
         if not frozen:
             return result
         whole = frozenset(result)
@@ -371,7 +423,18 @@ class Decoder:
             self._costs().crowded(whole, counts)
         return whole
 
-    # References.
+    # References, and what is put off.
+
+    def _unit(self) -> Any:
+        if self._holes is None:
+            self._holes = Holes(self._depth)
+        return self._holes
+
+    def _placed(self, value: Any) -> Any:
+        """Give what may be a hole, which is about to be put somewhere."""
+        self._seen += 1
+        self._holes.placed(value)
+        return value
 
     def _reference_number(self) -> Any:
         number = self.item()
@@ -383,9 +446,7 @@ class Decoder:
         if count < 2:
             raise InsecureJelly("a reference needs a number and a value")
         number = self._reference_number()
-        if self._holes is None:
-            self._holes = Holes(self._depth)
-        hole = self._holes.begin(number)
+        hole = self._unit().begin(number)
         # Being referred to is no nesting; being referred to by many numbers may go on for ever.
         value = self._value(depth if outer is None else self._deeper(depth), number)
         self._skip(count - 2)
@@ -394,12 +455,10 @@ class Decoder:
 
     def _dereference(self) -> Any:
         number = self._reference_number()
-        if self._holes is None:
-            self._holes = Holes(self._depth)
-        value = self._holes.find(number)
+        value = self._unit().find(number)
         kind = type(value)
         if kind is Hole:
-            self._seen += 1
+            self._placed(value)
         elif kind is str or kind is bytes:
             # Comparing it may take longer than the few bytes that named it.
             self._costs().charge(len(value) >> 8)
@@ -413,7 +472,10 @@ class Decoder:
         return self._hashing
 
     def _admit(self, container: Any, key: Any, counts: Any) -> Any:
-        """Refuse a key or member that must not be hashed. `counts` belongs to the container."""
+        """Refuse a key or member that must not be hashed. Gives the `counts` of the container.
+
+        If it can't be hashed yet, it gives that it is late.
+        """
         kind = type(key)
         if kind is str or kind is bytes:
             return counts
@@ -425,22 +487,19 @@ class Decoder:
         if kind is int and -_PLAIN < key < _PLAIN:
             return counts
         if kind is Hole:
-            # What is not finished contains this container: through something that can't be hashed
-            # either, or with nothing between that can change.
-            raise InsecureJelly("a key or member contains what it is in")
+            return _LATE
         if counts is None:
             counts = {}
-        self._costs().admit(container, key, counts)
-        return counts
+        return counts if self._costs().admit(container, key, counts) else _LATE
 
     # The other tags.
 
-    def _tagged(self, tag: bytes, count: int, depth: int) -> Any:
+    def _tagged(self, tag: bytes, count: int, depth: int, number: Any) -> Any:
         if tag == b"None":
             self._skip(count)
             return None
         if tag not in _OTHERS:
-            return self._registered(tag, count, depth)
+            return self._registered(tag, count, depth, number)
         if count == 0 or (tag == b"decimal" and count == 1):
             raise InsecureJelly(f"a {tag.decode()} with nothing in it")
         used = 1
@@ -467,35 +526,76 @@ class Decoder:
         self._skip(count - used)
         return value
 
-    def _registered(self, tag: bytes, count: int, depth: int) -> Any:
+    def _registered(self, tag: bytes, count: int, depth: int, number: Any) -> Any:
+        """Read a copy, `[tag, state]`, or a cache, `[tag, id, state]`."""
         reader = self.registry.reader_for(tag)
         if reader is None:
             raise InsecureJelly(f"type tag {_shown(tag)} is not registered")
-        if count == 0:
+        least = 2 if reader.is_cache else 1
+        if count < least:
             raise InsecureJelly(f"a {_shown(tag)} with nothing in it")
-        mark = self._waits()
-        state = self._value(self._deeper(depth), None)
-        self._skip(count - 1)
-        if self._waits() != mark or type(state) is Hole:
-            raise InsecureJelly(f"the state of a {_shown(tag)} contains what it is in")
+        depth = self._deeper(depth)
+        made: Any = None
+        if reader.is_early:
+            made = self._new_cache(reader) if reader.is_cache else reader.make()
+            if number is not None:
+                self._holes.bind(number, made)
+            if reader.hashes:
+                self._costs().begin(made)
+        at = self.pos
+        waits = self._waits()
+        seen = self._seen
         try:
-            return reader(state)
+            state = self._value(depth, None)
+        except Exception:
+            if self._path:
+                self._path[-1] = attribute_step(self._path[-1])
+            raise
+        self._skip(count - least)
+        if self._waits() != waits or type(state) is Hole:
+            return self._late_state(reader, made, state, seen, at)
+        if reader.is_early and not reader.hashes:
+            return reader.finish(made, state)
+        value = self._costs().finish(reader, made, state)
+        return value if self._holes is None else self._holes.bounded(value)
+
+    def _late_state(self, reader: Any, made: Any, state: Any, seen: int, at: int) -> Any:
+        """Give what a state is for that is not finished, from the hole number `seen` on."""
+        holes = self._holes
+        if reader.is_plain and type(state) is dict and not holes.is_late(state):
+            # Nobody looks at attributes before the end.
+            reader.finish(made, state, holes.set_attribute)
+            if reader.hashes:
+                self._costs().note(made, state)
+            return made
+        value = holes.state_later(reader, made, state, seen, self._seen, at)
+        self._seen += 1
+        return value if reader.is_early else self._placed(value)
+
+    def _new_cache(self, reader: Any) -> Any:
+        luid = self._luid()
+        try:
+            return self.importer.new_cache(luid, reader.make)
         except (InsecureJelly, LimitExceeded, RecursionError):
             raise
         except Exception as error:
-            _failed(f"the reader of type tag {_shown(tag)}", error)
+            _failed("taking in a cache", error)
 
     def _waits(self) -> int:
         return self._holes.waits if self._holes is not None else 0
 
-    def _by_id(self, tag: bytes) -> Any:
+    def _luid(self) -> Any:
         luid = self.item()
         if type(luid) is not int and type(luid) is not bytes:
             raise InsecureJelly("an id has to be an integer or a byte string")
+        return luid
+
+    def _by_id(self, tag: bytes) -> Any:
+        luid = self._luid()
         importer = self.importer
         try:
             if tag == b"remote":
-                return importer.remote(luid)
+                return importer.remote(luid, self.perspective)
             if tag == b"local":
                 return importer.local(luid)
             if tag == b"cached":

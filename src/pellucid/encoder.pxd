@@ -13,11 +13,13 @@ cdef object _count_items(bytes data)
 
 @cython.final
 cdef class Encoder:
-    cdef readonly object dialect, limits, exporter, perspective
+    cdef readonly object dialect, limits, exporter
+    cdef public object perspective
     cdef readonly list out
     cdef dict _slots, _words
     cdef list _kept, _path
-    cdef Py_ssize_t _numbered, _longest, _short
+    cdef Py_ssize_t _numbered, _longest, _short, _level
+    cdef bint _copies, _tuples
     cdef Py_ssize_t _string_bytes, _list_items, _depth
     cdef bytes _none, _true, _false, _text, _reference, _dereference
 
@@ -26,20 +28,30 @@ cdef class Encoder:
     cpdef write_sexp(self, sexp)
     cpdef write_remote(self, luid)
     cpdef write_local(self, luid)
+    cpdef write_copy(self, obj, tag, state_for)
+    cpdef write_cache(self, obj, tag)
+    cpdef write_cached(self, luid)
+    cpdef write_lcache(self, luid)
+    cdef object _begin(self, obj, int size, tag, Py_ssize_t depth)
+    cdef object _state(self, state, Py_ssize_t depth)
     cpdef reset(self)
     cpdef bytes take(self)
+    @cython.locals(start=Py_ssize_t, doubtful=bint)
     cpdef unit(self, value, where)
+    cdef object _refuse_self_cycle(self, bytes data)
     cdef object _place(self, where)
     cdef object _value(self, value, Py_ssize_t depth)
     cdef object _unicode(self, str value)
     @cython.locals(size=Py_ssize_t)
     cdef bytes _string(self, bytes data)
     cdef bint _opens(self, value, Py_ssize_t size, bytes word, Py_ssize_t depth) except -1
+    cdef object _deeper(self, Py_ssize_t depth)
+    @cython.locals(head=bytes)
     cdef object _again(self, key, Py_ssize_t slot)
     @cython.locals(index=Py_ssize_t)
     cdef object _sequence(self, value, bytes word, Py_ssize_t depth)
     @cython.locals(index=Py_ssize_t, out=list, behind=bint)
     cdef object _dictionary(self, dict value, Py_ssize_t depth)
-    cdef object _rare(self, value, kind)
+    cdef object _rare(self, value, kind, Py_ssize_t depth)
     cdef object _decimal(self, value)
     cdef object _date(self, bytes word, text)

@@ -1,5 +1,6 @@
 """From objects to the bytes of a message, in one pass. (Wire document, sections 4 and 5.)"""
 
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from struct import Struct
@@ -8,43 +9,39 @@ from typing import Any, Final
 from .banana import Dialect, Sexp, encode, int_token, list_header, string_token
 from .errors import InsecureJelly, LimitExceeded, full_name
 from .limits import Limits
+from .places import attribute_step, step_of
 from .ports import Exporter
+from .registry import tag_bytes
+from .selfcycles import self_cycle
 
-__all__ = ["Encoder", "step_of"]
+__all__ = ["Encoder"]
 
 _LIST: Final = 0x80
 _STRING: Final = 0x82
 _FLOAT: Final = 0x84
 
+# The peers in any other may be Twisted's.
+_OWN_DIALECT: Final = "pellucid"
+
 _DOUBLE: Final = Struct(">d")
 _INTS: Final = tuple(map(int_token, range(1024)))
-_LONGEST_STEP: Final = 40
-
-
-def step_of(key: object, index: int) -> str:
-    """Give the step to the value behind `key` in a path such as "arguments[2]['owner']".
-
-    Only a plain key is shown: the text of a container may be of any length.
-    """
-    if key is None or type(key) in (str, bytes, int, float, bool):
-        text = repr(key[:_LONGEST_STEP] if isinstance(key, (str, bytes)) else key)
-        return f"[{text}]"
-    return f"{{value {index}}}"
 
 
 class Encoder:
     """Writes items into `out`, message after message.
 
     An object that says itself how it travels has a method `write_jelly(encoder)` on its type, which
-    calls `write_remote` or `write_local`. `perspective` is for such objects to look at. After an
-    exception `reset` has to be called; what was exported is not undone here.
+    calls one of the methods `write_...` once. `perspective` is for such objects to look at. After
+    an exception `reset` has to be called; what was exported is not undone here.
     """
 
     __slots__ = (
+        "_copies",
         "_depth",
         "_dereference",
         "_false",
         "_kept",
+        "_level",
         "_list_items",
         "_longest",
         "_none",
@@ -56,6 +53,7 @@ class Encoder:
         "_string_bytes",
         "_text",
         "_true",
+        "_tuples",
         "_words",
         "dialect",
         "exporter",
@@ -78,6 +76,11 @@ class Encoder:
         # An id means nothing any more when its object is gone.
         self._kept: list[object] = []
         self._numbered = 0
+        # How deep the object is that writes itself.
+        self._level = 0
+        # Whether this unit has copies in it, and tuples that come more than once.
+        self._copies = False
+        self._tuples = False
         self._path: list[str] = []
         self._words = {
             word: string_token(word, dialect)
@@ -116,6 +119,66 @@ class Encoder:
         """Write a reference to an object of the other side."""
         self.write_sexp([b"local", luid])
 
+    def write_copy(self, obj: object, tag: str, state_for: Callable[[Any], Any]) -> None:
+        """Write a copy of `obj`, whose state `state_for(perspective)` gives (section 10).
+
+        It is asked for its state once in each value that is written. Raises InsecureJelly if `tag`
+        can't be a type tag.
+        """
+        level = self._level
+        slot = self._slots.get(id(obj))
+        if slot is not None:
+            self._again(id(obj), slot)
+            return
+        self._begin(obj, 2, tag, level)
+        self._state(state_for(self.perspective), level + 1)
+
+    def write_cache(self, obj: Any, tag: str) -> None:
+        """Write an own cache: in full the first time, then as its id (section 11).
+
+        The full form has what `obj.state_to_cache_and_observe_for` gives. Raises as `write_copy`.
+        """
+        level = self._level
+        slot = self._slots.get(id(obj))
+        if slot is not None:
+            self._again(id(obj), slot)
+            return
+        luid, observer = self.exporter.cache(obj, self.perspective)
+        if observer is None:
+            self.write_cached(luid)
+            return
+        self._begin(obj, 3, tag, level)
+        self.out.append(int_token(luid))
+        self._state(obj.state_to_cache_and_observe_for(self.perspective, observer), level + 1)
+
+    def write_cached(self, luid: int | bytes) -> None:
+        """Write an own cache that the other side has."""
+        self.write_sexp([b"cached", luid])
+
+    def write_lcache(self, luid: int | bytes) -> None:
+        """Write the copy of a cache of the other side."""
+        self.write_sexp([b"lcache", luid])
+
+    def _begin(self, obj: object, size: int, tag: str, depth: int) -> None:
+        """Write the header of a copy or cache."""
+        try:
+            word = tag_bytes(tag)
+        except ValueError as error:
+            raise InsecureJelly(str(error)) from None
+        self._deeper(depth)
+        self._copies = True
+        self._slots[id(obj)] = len(self.out)
+        self._kept.append(obj)
+        self.out.append(list_header(size) + self._string(word))
+
+    def _state(self, state: object, depth: int) -> None:
+        try:
+            self._value(state, depth)
+        except Exception:
+            if self._path:
+                self._path[-1] = attribute_step(self._path[-1])
+            raise
+
     def reset(self) -> None:
         """Forget what is written and not taken."""
         self.out.clear()
@@ -149,8 +212,14 @@ class Encoder:
         Raises InsecureJelly and LimitExceeded, which tell the place in the value.
         """
         self._numbered = 0
+        self._copies = self._tuples = False
+        start = len(self.out)
         try:
             self._value(value, 0)
+            # Twisted has no trouble with what is shared otherwise.
+            doubtful = self._copies if self._numbered < 2 else self._copies or self._tuples
+            if self._numbered and doubtful and self.dialect.name != _OWN_DIALECT:
+                self._refuse_self_cycle(b"".join(self.out[start:]))
         except RecursionError:
             # Not the interpreter's own text: a stack is no business of who sends a value.
             raise LimitExceeded(
@@ -173,6 +242,12 @@ class Encoder:
             self._slots.clear()
             self._kept.clear()
             self._path.clear()
+
+    def _refuse_self_cycle(self, data: bytes) -> None:
+        found = self_cycle(data, self.dialect)
+        if found is not None:
+            self._path.append(found)
+            raise InsecureJelly("it contains itself in a way that Twisted can't read")
 
     def _place(self, where: str) -> str:
         return where + "".join(reversed(self._path))
@@ -204,7 +279,7 @@ class Encoder:
         elif kind is frozenset:
             self._sequence(value, b"frozenset", depth)
         else:
-            self._rare(value, kind)
+            self._rare(value, kind, depth)
 
     def _unicode(self, value: str) -> None:
         try:
@@ -234,11 +309,7 @@ class Encoder:
             self._again(key, slot)
             return False
         if depth >= self._depth:
-            raise LimitExceeded(
-                f"nested deeper than limits.depth_sent, which is {self._depth}",
-                limit="depth_sent",
-                value=depth + 1,
-            )
+            self._deeper(depth)
         if size >= self._list_items:
             raise LimitExceeded(
                 f"{size} elements can't be sent, for with the tag that is over "
@@ -251,11 +322,23 @@ class Encoder:
         self.out.append(list_header(size + 1) + self._words[word])
         return True
 
+    def _deeper(self, depth: int) -> None:
+        if depth >= self._depth:
+            raise LimitExceeded(
+                f"nested deeper than limits.depth_sent, which is {self._depth}",
+                limit="depth_sent",
+                value=depth + 1,
+            )
+
     def _again(self, key: int, slot: int) -> None:
         if slot >= 0:
             # Twisted gives the numbers in this order too.
             self._numbered += 1
-            self.out[slot] = self._reference + int_token(self._numbered) + self.out[slot]
+            head = self.out[slot]
+            # Python has one empty tuple.
+            if head.endswith(self._words[b"tuple"]) and not head.startswith(b"\x01\x80"):
+                self._tuples = True
+            self.out[slot] = self._reference + int_token(self._numbered) + head
             slot = -self._numbered
             self._slots[key] = slot
         self.out.append(self._dereference + int_token(-slot))
@@ -296,9 +379,10 @@ class Encoder:
             self._path.append(step_of(key, index) if behind else f"{{key {index}}}")
             raise
 
-    def _rare(self, value: Any, kind: type) -> None:
+    def _rare(self, value: Any, kind: type, depth: int) -> None:
         write = getattr(kind, "write_jelly", None)
         if write is not None and not isinstance(value, type):
+            self._level = depth
             write(value, self)
         elif kind is Decimal:
             self._decimal(value)

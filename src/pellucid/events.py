@@ -2,8 +2,6 @@
 
 from typing import Any, Final
 
-from .errors import PBError
-
 __all__ = [
     "CallCompleted",
     "CallFailed",
@@ -12,6 +10,8 @@ __all__ = [
     "Event",
     "PeerFault",
     "Ready",
+    "Released",
+    "Unobserved",
 ]
 
 
@@ -27,10 +27,20 @@ class Ready:
 class CallReceived:
     """The other side calls `target`'s method `name`. It may start now.
 
-    Hand it back to `Broker.answer` or `Broker.fail`, exactly once.
+    `perspective` is on whose behalf. For a copy of a cache it is an update. Hand it back to
+    `Broker.answer` or `Broker.fail`, exactly once.
     """
 
-    __slots__ = ("args", "kwargs", "name", "request", "size", "target", "wants_answer")
+    __slots__ = (
+        "args",
+        "kwargs",
+        "name",
+        "perspective",
+        "request",
+        "size",
+        "target",
+        "wants_answer",
+    )
 
     def __init__(
         self,
@@ -41,6 +51,7 @@ class CallReceived:
         request: bytes,
         wants_answer: bool,
         size: int,
+        perspective: Any = None,
     ) -> None:
         self.target = target
         self.name = name
@@ -49,6 +60,7 @@ class CallReceived:
         self.request = request
         self.wants_answer = wants_answer
         self.size = size
+        self.perspective = perspective
 
 
 class CallCompleted:
@@ -62,11 +74,14 @@ class CallCompleted:
 
 
 class CallFailed:
-    """A call of ours failed with `error`. `waiter` is what was given to `Broker.call`."""
+    """A call of ours failed with `error`. `waiter` is what was given to `Broker.call`.
+
+    The error is a PBError, or one whose class the application registered as a copy.
+    """
 
     __slots__ = ("error", "waiter")
 
-    def __init__(self, waiter: Any, error: PBError) -> None:
+    def __init__(self, waiter: Any, error: Exception) -> None:
         self.waiter = waiter
         self.error = error
 
@@ -78,6 +93,35 @@ class PeerFault:
 
     def __init__(self, text: str) -> None:
         self.text: Final = text
+
+
+class Unobserved:
+    """The other side has no copy of the cache `target` any more, or the connection is over.
+
+    Call `target.stopped_observing(perspective, observer)`, and when that is through hand it back
+    to `Broker.unobserved`.
+    """
+
+    __slots__ = ("luid", "observer", "perspective", "target")
+
+    def __init__(self, target: Any, perspective: Any, observer: Any, luid: int | None) -> None:
+        self.target = target
+        self.perspective = perspective
+        self.observer = observer
+        # None where the other side waits for nothing.
+        self.luid = luid
+
+
+class Released:
+    """The other side holds `target` no more, or the connection is over: call `target.released()`.
+
+    Only for an object whose class has a true `wants_release`.
+    """
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: Any) -> None:
+        self.target = target
 
 
 class Closed:
@@ -92,4 +136,6 @@ class Closed:
         self.error: Final = error
 
 
-Event = Ready | CallReceived | CallCompleted | CallFailed | PeerFault | Closed
+Event = (
+    Ready | CallReceived | CallCompleted | CallFailed | PeerFault | Released | Unobserved | Closed
+)

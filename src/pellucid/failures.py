@@ -3,10 +3,10 @@
 The wire document says what is in it, in section 13.
 """
 
-from .errors import InsecureJelly, PBError, RemoteError, wire_names
+from .errors import InsecureJelly, PBError, RemoteError, full_name, wire_names
 from .registry import Registry
 
-__all__ = ["FAILURE_TAG", "failure_state", "read_failure"]
+__all__ = ["FAILURE_TAG", "failure_state", "is_failure", "read_failure", "received_error"]
 
 FAILURE_TAG = b"twisted.spread.pb.CopyableFailure"
 
@@ -73,6 +73,26 @@ def read_failure(state: object, registry: Registry) -> PBError:
         remote_parents=parents,
         remote_traceback=None if traceback == _NO_TRACEBACK else traceback,
     )
+    return error
+
+
+def is_failure(value: object) -> bool:
+    """Tell whether a received value was made by `read_failure`."""
+    return isinstance(value, PBError) and value.remote_type is not None
+
+
+def received_error(value: object) -> Exception:
+    """Give the error that a call fails with whose `error` has this value.
+
+    That is the value itself if it is an exception that anybody can wait for.
+    """
+    if isinstance(value, Exception) and not isinstance(value, (StopIteration, StopAsyncIteration)):
+        return value
+    if not isinstance(value, BaseException):
+        return RemoteError(f"the call failed with a value: {type(value).__name__}")
+    error = RemoteError(_text_of(value))
+    error.remote_type = full_name(type(value))
+    error.__cause__ = value
     return error
 
 

@@ -1,21 +1,42 @@
 """What hashing the keys and members of one received message may cost.
 
 A few bytes can name a tuple of any size, for the same part may be in it many times; and numbers
-can be chosen so that many have the same hash. So each is charged before it is hashed.
+can be chosen so that many have the same hash. So each is charged before it is hashed. An object
+with a hash of its own is charged by the state that it came with, for that is what its class looks
+at.
 """
 
-from typing import Any
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any, Final
 
 from .errors import InsecureJelly, LimitExceeded, full_name
+from .holes import Hole
 from .limits import Limits
 
-__all__ = ["Hashing"]
+__all__ = ["CROWD", "Hashing", "has_own_hash"]
+
+CROWD: Final = 4096
+"""Beside so many others a key or member that is no text costs a step, beside twice as many two."""
+
+_UNKNOWN: Final = object()
+_CHANGING: Final = (list, dict, set)
+# What is charged as it stands, whoever made it.
+_PLAIN: Final = frozenset(
+    (str, bytes, int, float, bool, type(None), tuple, frozenset, list, dict, set)
+)
+
+
+def has_own_hash(cls: type) -> bool:
+    """Tell whether objects of a class are hashed by anything but what Python does with its own."""
+    own: object = cls.__hash__
+    return own is not None and own is not object.__hash__ and cls not in _PLAIN
 
 
 class Hashing:
     """Counts the steps, over a whole message. It keeps every object alive that it has measured."""
 
-    __slots__ = ("_crowds", "_limits", "_sizes", "_steps")
+    __slots__ = ("_crowds", "_is_end", "_limits", "_open", "_sizes", "_states", "_steps")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -24,6 +45,11 @@ class Hashing:
         # same hash of the frozensets that have such. The objects keep their ids theirs.
         self._sizes: dict[int, tuple[int, int, object]] = {}
         self._crowds: dict[int, tuple[int, object]] = {}
+        # The states of the objects with a hash of their own.
+        self._states: dict[int, tuple[Any, object]] = {}
+        # At the end of a unit all is there, but for what is still missing in these.
+        self._is_end = False
+        self._open: dict[int, object] = {}
 
     def charge(self, steps: int) -> None:
         """Count steps. Raises LimitExceeded."""
@@ -36,10 +62,55 @@ class Hashing:
                 value=self._steps,
             )
 
-    def admit(self, container: Any, key: Any, counts: dict[int, int]) -> None:
-        """Refuse a key or member that can't be hashed, or only at too high a price."""
+    # Objects with a hash of their own.
+
+    def begin(self, obj: object) -> None:
+        """Tell of an object with a hash of its own whose state is not there yet."""
+        self._states[id(obj)] = (_UNKNOWN, obj)
+
+    def finish(self, reader: Any, made: Any, state: Any) -> Any:
+        """Give a state to its reader, note what hashing the value costs, and give the value."""
+        # The application may take out of it what it likes.
+        known = state.copy() if type(state) in _CHANGING and not reader.is_plain else state
+        value = reader.finish(made, state)
+        self.note(value, known)
+        return value
+
+    def note(self, value: object, state: object) -> None:
+        """Tell what an object was made of that may have a hash of its own."""
+        known = self._states.get(id(value))
+        if (known is None or known[0] is _UNKNOWN) and has_own_hash(type(value)):
+            self._states[id(value)] = (state, value)
+
+    def begin_end(self, targets: Iterable[object]) -> None:
+        """Tell that all of a unit has been read, but for what is missing in some containers."""
+        self._is_end = True
+        self._open = {id(target): target for target in targets}
+
+    def close(self, target: object) -> None:
+        """Tell that nothing is missing in a container any more."""
+        self._open.pop(id(target), None)
+
+    def end(self) -> None:
+        """Tell that a unit is finished."""
+        self._is_end = False
+        self._open = {}
+
+    # Keys and members.
+
+    def admit(self, container: Any, key: Any, counts: dict[int, int]) -> bool:
+        """Refuse a key or member that can't be hashed, or only at too high a price.
+
+        False if it can't be hashed before the end of the unit, because it is not finished, or has
+        a class that looks at what may not be.
+        """
         kind = type(key)
-        size = self._measure(key, 0)[0] if kind is tuple or kind is frozenset else 1
+        size = 1
+        if kind is tuple or kind is frozenset or id(key) in self._states:
+            measured = self._measure(key, 0)
+            if measured is None:
+                return False
+            size = measured[0]
         self.charge(size)
         try:
             code = hash(key)
@@ -47,7 +118,7 @@ class Hashing:
             if known:
                 self.charge(size * known)
                 if key in container:
-                    return
+                    return True
         except LimitExceeded:
             raise
         except Exception as error:
@@ -62,33 +133,66 @@ class Hashing:
                 value=known + 1,
             )
         counts[code] = known + 1
+        return True
 
-    def _measure(self, value: Any, depth: int) -> tuple[int, int, object]:
-        """Give what hashing or comparing a tuple or frozenset costs, sharing expanded.
+    def admit_late(self, container: Any, key: Any, counts: dict[int, int]) -> bool:
+        """Refuse what `admit` refuses, at the end of the unit. False if it is not finished yet."""
+        if type(key) is str or type(key) is bytes:
+            return True
+        if type(key) is Hole:
+            return False
+        self.charge(len(container) // CROWD)
+        return self.admit(container, key, counts)
+
+    def _measure(self, value: Any, depth: int) -> tuple[int, int, object] | None:
+        """Give what hashing or comparing a value costs, sharing expanded; None if it can't be told.
 
         The second number is its height: neither hashing nor comparing looks at how deep it goes.
         """
         known = self._sizes.get(id(value))
         if known is None:
             self._check(depth)
+            members = self._members(value)
+            if members is None:
+                return None
             size = 0
             height = 0
-            for member in value:
+            for member in members:
                 kind = type(member)
                 size += 1
-                if kind is tuple or kind is frozenset:
+                if kind is str or kind is bytes:
+                    size += len(member) >> 8
+                elif (
+                    kind is tuple
+                    or kind is frozenset
+                    or kind is Hole
+                    or (kind in _CHANGING and self._is_end)
+                    or id(member) in self._states
+                ):
                     inner = self._measure(member, depth + 1)
+                    if inner is None:
+                        self.charge(size)
+                        return None
                     size += inner[0]
                     height = max(height, inner[1])
-                elif kind is str or kind is bytes:
-                    size += len(member) >> 8
-            crowd = self._crowds.get(id(value))
-            if crowd is not None:
-                size *= crowd[0]
-            known = (size + 1, height + 1, value)
+            known = (size * self._crowd(value) + 1, height + 1, value)
             self._sizes[id(value)] = known
         self._check(depth + known[1] - 1)
         return known
+
+    def _members(self, value: Any) -> Iterable[Any] | None:
+        """Give what is in a value, None if it is not all there."""
+        kind = type(value)
+        if kind is tuple or kind is frozenset:
+            return value  # type: ignore[no-any-return]
+        if kind is Hole or not self._is_end or id(value) in self._open:
+            return None
+        if kind is dict:
+            return chain(value, value.values())
+        if kind is list or kind is set:
+            return value  # type: ignore[no-any-return]
+        state = self._states[id(value)][0]
+        return None if state is _UNKNOWN else (state,)
 
     def _check(self, depth: int) -> None:
         if depth >= self._limits.depth_received:
@@ -98,6 +202,19 @@ class Hashing:
                 limit="depth_received",
                 value=depth + 1,
             )
+
+    def _crowd(self, value: Any) -> int:
+        """Tell how many members or keys of a value have the same hash, at the most."""
+        kind = type(value)
+        if kind is dict or kind is set:
+            counts: dict[int, int] = {}
+            for member in value:
+                if type(member) is not str and type(member) is not bytes:
+                    code = hash(member)
+                    counts[code] = counts.get(code, 0) + 1
+            return max(counts.values(), default=1)
+        crowd = self._crowds.get(id(value))
+        return 1 if crowd is None else crowd[0]
 
     def crowded(self, whole: frozenset[Any], counts: dict[int, int]) -> None:
         """Remember how many members of a frozenset have the same hash: comparing it costs more."""

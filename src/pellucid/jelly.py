@@ -6,11 +6,12 @@
 from typing import Any
 
 from .atoms import Unpersistable
-from .banana import DIALECTS, FLOAT, LIST, STRING, Dialect, Framer, read_item, skip_item
-from .decoder import Decoder, head
+from .banana import DIALECTS, Dialect, Framer
+from .decoder import Decoder
 from .encoder import Encoder
 from .errors import RemoteProtocolError
 from .limits import Limits
+from .places import peek, walk
 from .ports import Exporter, Importer, NullExporter, NullImporter
 from .registry import Registry
 
@@ -60,43 +61,28 @@ def loads(data: bytes, dialect: str = "pb", registry: Registry | None = None) ->
     return Decoder(message, chosen, limits, registry, NullImporter()).value("value")
 
 
-def carried(data: bytes, pos: int, dialect: Dialect) -> list[int | bytes]:
-    """Give the id of every `['remote', id]` in the item at `pos`, as often as it is there.
+def carried(
+    data: bytes, pos: int, dialect: Dialect, registry: Registry
+) -> tuple[list[int | bytes], list[int | bytes]]:
+    """Give the ids in the item at `pos` that the other side has counted, as often as it has them.
 
-    For what is not decoded, or not wholly: the other side has counted each of them. `data` has
-    been through a Framer.
+    First those of every `['remote', id]`, then those of caches, in full and as `['cached', id]`.
+    For what is not decoded, or not wholly. `data` has been through a Framer.
     """
-    found: list[int | bytes] = []
-    # Of each list that is not at its end: how many items are left, and whether they are the pairs
-    # of a dictionary, which have no tag.
-    stack: list[list[int]] = [[1, False]]
-    while stack:
-        top = stack[-1]
-        if not top[0]:
-            stack.pop()
+    remotes: list[int | bytes] = []
+    caches: list[int | bytes] = []
+    for _, frames in walk(data, pos, dialect):
+        # The last one is the item itself, if it is a list.
+        if not frames or frames[-1].index >= 0:
             continue
-        top[0] -= 1
-        kind, n, pos = head(data, pos)
-        if kind == STRING:
-            pos += n
-        elif kind == FLOAT:
-            pos += 8
-        elif kind == LIST:
-            tag = b"" if top[1] or not n else _peek(data, pos, dialect)
-            stack.append([n, tag == b"dictionary"])
-            if tag == b"dictionary":
-                # The tag is no pair.
-                stack[-1][0] -= 1
-                pos = skip_item(data, pos)
-            elif tag == b"remote" and n > 1:
-                luid = _peek(data, skip_item(data, pos), dialect)
-                if luid is not None:
-                    found.append(luid)
-    return found
-
-
-def _peek(data: bytes, pos: int, dialect: Dialect) -> Any:
-    """Give the item at `pos` if it is an integer or a byte string, else None."""
-    if head(data, pos)[0] in (LIST, FLOAT):
-        return None
-    return read_item(data, pos, dialect)[0]
+        tag = frames[-1].tag
+        if tag == b"remote":
+            found = remotes
+        elif tag is not None and (tag == b"cached" or registry.is_cache(tag)):
+            found = caches
+        else:
+            continue
+        luid = peek(data, frames[-1].body, dialect) if frames[-1].count else None
+        if luid is not None:
+            found.append(luid)
+    return remotes, caches

@@ -34,11 +34,16 @@ class Limits:
     references_held: int = 65_536
     # Objects of this side that the other side holds.
     references_exported: int = 65_536
+    # Copies of the other side's caches that are here, each until the other side forgets it.
+    caches_held: int = 65_536
+    # Caches of this side that the other side has copies of. Each change is told to all of them.
+    caches_exported: int = 65_536
     # Ids that were released and may still be on their way home.
     remembered_ids: int = 4_096
     # Calls of ours that the other side has not answered.
     calls_pending: int = 65_536
-    # Calls from the other side that run at the same time.
+    # Calls from the other side that run at the same time. Updates of caches do not wait: with
+    # them it may be twice as many, and above that the connection ends.
     calls_running: int = 1_000
     # Calls from the other side that are decoded and wait for one that runs to end; above it
     # reading stops.
@@ -49,6 +54,8 @@ class Limits:
     out_bytes: int = 32 * 1024 * 1024
     # Calls that start in one iteration of the loop, so that other connections get their turn.
     calls_per_turn: int = 100
+    # Logins that a connection has begun and not finished. One is enough for an honest client.
+    logins_pending: int = 16
     # From the connection to the agreed dialect. A client answers at once, so this is network time.
     handshake_time: float = 10.0
     # How long a peer may take nothing of what is ready for it.
@@ -71,6 +78,8 @@ class Limits:
 _ACCOUNTS = (
     "references_held",
     "references_exported",
+    "caches_held",
+    "caches_exported",
     "calls_pending",
     "calls_running",
     "calls_waiting",
@@ -82,6 +91,8 @@ _TEXTS = {
     "references_held": "too many references held",
     # The words that Twisted programs know (wire document, section 15).
     "references_exported": "Maximum PB reference count exceeded.",
+    "caches_held": "too many caches held",
+    "caches_exported": "Maximum PB cache count exceeded.",
     "calls_pending": "too many calls are waiting for their answer",
     "calls_running": "too many calls are running",
     "calls_waiting": "too many calls are waiting to start",
@@ -129,3 +140,19 @@ class Ledger:
     def has_room(self, account: str) -> bool:
         """Tell whether an account is below its limit."""
         return self._used[account] < self._bounds[account]
+
+    def have_room(self, first: str, second: str) -> bool:
+        """Tell whether both of two accounts are below their limits."""
+        used, bounds = self._used, self._bounds
+        return used[first] < bounds[first] and used[second] < bounds[second]
+
+    def check_twice(self, account: str) -> None:
+        """Raise LimitExceeded if an account has reached twice its limit."""
+        used, bound = self._used[account], self._bounds[account]
+        if used >= 2 * bound:
+            raise LimitExceeded(
+                f"{_TEXTS[account]}, even for an update ({used}, and limits.{account} is {bound})",
+                limit=account,
+                value=used,
+                remote=True,
+            )

@@ -3,13 +3,14 @@
 (Wire document, section 7.)
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from .banana import LIST, Dialect, int_token, list_header, string_token
 from .errors import InsecureJelly, RemoteProtocolError
 from .jelly import Decoder, Encoder
 
-__all__ = ["Message", "Writer", "arguments", "read"]
+__all__ = ["Message", "Writer", "agree", "arguments", "read"]
 
 VERSION: Final = 6
 
@@ -110,6 +111,26 @@ def read(data: bytes, decoder: Decoder) -> Message:
     return message
 
 
+def agree(offer: Any, known: Sequence[str], is_server: bool) -> str:
+    """Give the name of the dialect that what the other side began with leads to (section 3).
+
+    That is what a client chose, or the first that a server offers and that is `known`. Raises
+    RemoteProtocolError where there is none.
+    """
+    if is_server:
+        name = offer.decode("ascii", "replace") if isinstance(offer, bytes) else ""
+        if name not in known:
+            raise RemoteProtocolError("the client chose a dialect that was not offered")
+        return name
+    if not isinstance(offer, list):
+        raise RemoteProtocolError("the server did not begin with a list of dialects")
+    for one in offer:
+        name = one.decode("ascii", "replace") if isinstance(one, bytes) else ""
+        if name in known:
+            return name
+    raise RemoteProtocolError("the server offers no dialect that is known here")
+
+
 def arguments(decoder: Decoder) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Decode the arguments of a call, keywords behind them.
 
@@ -143,15 +164,29 @@ def _keyword(name: Any) -> str:
 class Writer:
     """Writes messages in one dialect."""
 
-    __slots__ = ("_answer", "_call", "_decref", "_encoder", "_error", "_no_keywords", "dialect")
+    __slots__ = (
+        "_answer",
+        "_call",
+        "_decache",
+        "_decref",
+        "_encoder",
+        "_error",
+        "_no_keywords",
+        "_uncache",
+        "_update",
+        "dialect",
+    )
 
     def __init__(self, dialect: Dialect, encoder: Encoder) -> None:
         self.dialect = dialect
         self._encoder = encoder
         self._call = list_header(7) + string_token(b"message", dialect)
+        self._update = list_header(7) + string_token(b"cachemessage", dialect)
         self._answer = list_header(3) + string_token(b"answer", dialect)
         self._error = list_header(3) + string_token(b"error", dialect)
         self._decref = list_header(2) + string_token(b"decref", dialect)
+        self._decache = list_header(2) + string_token(b"decache", dialect)
+        self._uncache = list_header(2) + string_token(b"uncache", dialect)
         self._no_keywords = list_header(1) + string_token(b"dictionary", dialect)
 
     def _id(self, luid: int | bytes) -> bytes:
@@ -169,15 +204,19 @@ class Writer:
         wants_answer: bool,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        update: bool = False,
     ) -> bytes:
-        """Write a call. Raises InsecureJelly and LimitExceeded, as `Encoder.unit` does."""
+        """Write a call, or an `update` of a cache.
+
+        Raises InsecureJelly and LimitExceeded, as `Encoder.unit` does.
+        """
         encoder = self._encoder
         try:
             word = string_token(name.encode(), self.dialect)
         except UnicodeEncodeError:
             raise InsecureJelly("a method name with lone surrogates can't be sent") from None
         encoder.raw(
-            self._call
+            (self._update if update else self._call)
             + int_token(request)
             + self._id(luid)
             + word
@@ -197,7 +236,14 @@ class Writer:
         encoder.unit(value, "result")
         return encoder.take()
 
-    def error(self, request: bytes, tag: bytes, state: dict[str, Any]) -> bytes:
+    def error(self, request: bytes, value: Any) -> bytes:
+        """Write an error that says itself how it travels. Raises as `call` does."""
+        encoder = self._encoder
+        encoder.raw(self._error + request)
+        encoder.unit(value, "error")
+        return encoder.take()
+
+    def failure(self, request: bytes, tag: bytes, state: dict[str, Any]) -> bytes:
         """Write the error that answers a call: `[tag, state]` (section 13)."""
         encoder = self._encoder
         encoder.raw(self._error + request + list_header(2) + string_token(tag, self.dialect))
@@ -207,6 +253,14 @@ class Writer:
     def decref(self, luid: int | bytes) -> bytes:
         """Write that one occurrence of a reference is gone."""
         return self._decref + self._id(luid)
+
+    def decache(self, luid: int | bytes) -> bytes:
+        """Write that one occurrence of a cache is gone."""
+        return self._decache + self._id(luid)
+
+    def uncache(self, luid: int) -> bytes:
+        """Write that a cache is forgotten here."""
+        return self._uncache + self._id(luid)
 
     def did_not_understand(self, command: bytes) -> bytes:
         """Write the reply to an unknown command."""

@@ -4,15 +4,18 @@ Counts are exact, or the protocol breaks: the owner counts each time that an id 
 owes one `decref` for each time that it came in, and never more. (Wire document, section 9.)
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 from weakref import ref
 
 from .errors import InsecureJelly
+from .events import Released
+from .flavors import ViewPoint
 from .limits import Ledger
+from .releases import Releases
 
-__all__ = ["Exports", "Imports", "Keyhole", "RemoteReference"]
+__all__ = ["Counted", "Exports", "Ids", "Imports", "Remembered", "RemoteReference"]
 
 
 class _Home(Protocol):
@@ -34,18 +37,30 @@ class RemoteReference:
 
     The same object received twice is the same reference while one is alive. When the last use of
     it goes, the other side is told. A reference belongs to its connection: it can be sent back over
-    it, where it arrives as the object itself, and nowhere else.
+    it, where it arrives as the object itself, and nowhere else. `perspective` is on whose behalf it
+    was received, and what calls on it are made for. (Wire document, sections 9 and 12.)
     """
 
-    __slots__ = ("__weakref__", "broker", "luid")
+    __slots__ = ("__weakref__", "broker", "luid", "perspective")
+
+    is_observer = False
 
     def __init__(self, broker: Any, luid: int | bytes) -> None:
         self.broker = broker
         self.luid = luid
+        self.perspective: Any = None
 
     def write_jelly(self, encoder: _Encoder) -> None:
         """Write this reference into a message to the side that it came from."""
         encoder.write_local(encoder.exporter.home(self))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RemoteReference):
+            return NotImplemented
+        return self.broker is other.broker and self.luid == other.luid
+
+    def __hash__(self) -> int:
+        return hash((id(self.broker), self.luid))
 
     def __repr__(self) -> str:
         name = self.luid.decode("ascii", "replace") if isinstance(self.luid, bytes) else self.luid
@@ -57,30 +72,111 @@ class RemoteReference:
         )
 
 
-class _Export:
-    __slots__ = ("count", "luid", "obj")
+class Counted(Protocol):
+    """What the message that is being written counts once more."""
 
-    def __init__(self, luid: int, obj: Any) -> None:
+    def uncount(self) -> None:
+        """The message will not be sent: take that back."""
+
+
+class Ids:
+    """The ids that this side gives out, 1, 2, 3 and so on, to objects and caches alike.
+
+    None is ever used again, but for those of a message that was not sent: `undo` takes them back,
+    and whatever else `counted` holds.
+    """
+
+    __slots__ = ("counted", "next")
+
+    def __init__(self) -> None:
+        self.next = 1
+        # What the message that is being written counts so far.
+        self.counted: list[Counted] = []
+
+    def take(self) -> int:
+        """Give the next one."""
+        luid = self.next
+        self.next = luid + 1
+        return luid
+
+    def give_back(self, luid: int) -> None:
+        """It was not sent, and so neither are those above it."""
+        self.next = min(self.next, luid)
+
+    def commit(self) -> None:
+        """The message is written: what it counted stays."""
+        if self.counted:
+            self.counted.clear()
+
+    def undo(self) -> None:
+        """The message will not be sent: take back what it counted, ids and all."""
+        while self.counted:
+            self.counted.pop().uncount()
+
+
+class Remembered:
+    """The ids that were released lately, for what may still be on its way home.
+
+    It keeps nothing alive.
+    """
+
+    __slots__ = ("_by_luid", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._by_luid: OrderedDict[int | bytes, Callable[[], Any]] = OrderedDict()
+
+    def add(self, luid: int | bytes, obj: Any) -> None:
+        """Remember an object."""
+        try:
+            self._by_luid[luid] = obj.weakly() if isinstance(obj, ViewPoint) else ref(obj)
+        except TypeError:
+            return  # Its class allows no weak references.
+        while len(self._by_luid) > self._most:
+            self._by_luid.popitem(last=False)
+
+    def find(self, luid: Any) -> Any:
+        """Give the object, None if it is gone or was never there."""
+        found = self._by_luid.get(luid)
+        return None if found is None else found()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._by_luid.clear()
+
+
+class _Export:
+    __slots__ = ("count", "key", "luid", "obj", "table")
+
+    def __init__(self, table: "Exports", luid: int, obj: Any, key: object) -> None:
+        self.table = table
         self.luid = luid
         self.obj = obj
+        self.key = key
         self.count = 0
+
+    def uncount(self) -> None:
+        self.count -= 1
+        if self.count == 0:
+            self.table.forget(self)
+            self.table.ids.give_back(self.luid)
 
 
 class Exports:
     """The objects of this side that the other side holds, and the names that it may use.
 
-    Ids are 1, 2, 3 and so on, and none is ever used again, but for those of a message that was
-    not sent: `undo` takes them back.
+    `report` hears of each object that is not held any more, if its class has a true
+    `wants_release`.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, ids: Ids, report: Callable[[Released], None]) -> None:
+        self.ids = ids
         self._ledger = ledger
+        self._report = report
         self._by_luid: dict[int | bytes, _Export] = {}
-        self._by_identity: dict[int, _Export] = {}
+        self._by_key: dict[object, _Export] = {}
         self._names: dict[bytes, Any] = {}
-        self._remembered: OrderedDict[int | bytes, ref[Any]] = OrderedDict()
-        self._next = 1
-        self._unsent: list[_Export] = []
+        self._remembered = Remembered(ledger.limits.remembered_ids)
 
     def __len__(self) -> int:
         return len(self._by_luid)
@@ -89,40 +185,33 @@ class Exports:
         """Let the other side use `obj` under a name. Names are not counted (section 8)."""
         self._names[name] = obj
 
-    def export(self, obj: Any) -> int:
+    def export(self, obj: Any, key: object = None) -> int:
         """Count one more occurrence of `obj` in the message being written, and give its id.
 
+        What was exported under an equal `key` counts as the same; without one, `obj` itself.
         Raises LimitExceeded if a new id is needed and the table is full.
         """
-        export = self._by_identity.get(id(obj))
+        ids = self.ids
+        if key is None:
+            key = id(obj)
+        export = self._by_key.get(key)
         if export is None:
             self._ledger.charge("references_exported")
-            export = _Export(self._next, obj)
-            self._next += 1
-            self._by_identity[id(obj)] = self._by_luid[export.luid] = export
+            luid = ids.next
+            ids.next = luid + 1
+            export = _Export(self, luid, obj, key)
+            self._by_key[key] = self._by_luid[luid] = export
         export.count += 1
-        self._unsent.append(export)
+        ids.counted.append(export)
         return export.luid
 
-    def commit(self) -> None:
-        """The message is written: what it exported stays."""
-        if self._unsent:
-            self._unsent = []
-
-    def undo(self) -> None:
-        """The message will not be sent: take back what it exported, ids and all."""
-        for export in reversed(self._unsent):
-            export.count -= 1
-            if export.count == 0:
-                self._forget(export)
-                # New ids were given in order, so that the last one taken back is the lowest.
-                self._next = export.luid
-        self._unsent = []
-
-    def _forget(self, export: _Export) -> None:
+    def forget(self, export: _Export) -> None:
+        """Nobody holds this one any more."""
         del self._by_luid[export.luid]
-        del self._by_identity[id(export.obj)]
+        del self._by_key[export.key]
         self._ledger.release("references_exported")
+        if getattr(type(export.obj), "wants_release", False):
+            self._report(Released(export.obj))
 
     def decref(self, luid: Any) -> bool:
         """The other side dropped one occurrence. False if there was none: a mistake of theirs."""
@@ -131,17 +220,9 @@ class Exports:
             return False
         export.count -= 1
         if export.count == 0:
-            self._forget(export)
-            self._remember(luid, export.obj)
+            self._remembered.add(luid, _home(export.obj))
+            self.forget(export)
         return True
-
-    def _remember(self, luid: int | bytes, obj: Any) -> None:
-        try:
-            self._remembered[luid] = ref(obj)
-        except TypeError:
-            return  # Its class allows no weak references.
-        while len(self._remembered) > self._ledger.limits.remembered_ids:
-            self._remembered.popitem(last=False)
 
     def lookup(self, luid: Any) -> Any:
         """Give the object that may be called under an id or a name, None if there is none."""
@@ -151,201 +232,108 @@ class Exports:
     def resolve_home(self, luid: Any) -> Any:
         """Give the object that comes home as `['local', luid]`.
 
-        The `decref` of its last occurrence may have overtaken it (section 9), so ids that were
-        released lately still count. Raises InsecureJelly for any other id.
+        For an object whose class has a `comes_home_as` it is what that gives. The `decref` of its
+        last occurrence may have overtaken it (section 9), so ids that were released lately still
+        count. Raises InsecureJelly for any other id.
         """
         found = self.lookup(luid)
-        if found is None:
-            remembered = self._remembered.get(luid)
-            found = None if remembered is None else remembered()
+        if found is not None:
+            return _home(found)
+        found = self._remembered.find(luid)
         if found is None:
             raise InsecureJelly("a reference to an object that this side does not know")
         return found
 
     def clear(self) -> None:
         """The connection is over: forget everything."""
-        self._ledger.release("references_exported", len(self._by_luid))
-        self._by_luid.clear()
-        self._by_identity.clear()
         self._names.clear()
+        for export in list(self._by_luid.values()):
+            self.forget(export)
         self._remembered.clear()
-        self._unsent = []
+
+
+def _home(obj: Any) -> Any:
+    return obj if getattr(type(obj), "comes_home_as", None) is None else obj.comes_home_as
 
 
 class _Held(ref[RemoteReference]):
     """A weak reference that knows how many `decref` are owed when its reference goes."""
 
-    __slots__ = ("count", "luid")
+    __slots__ = ("count", "key", "luid", "table")
 
     luid: int | bytes
+    key: object
     count: int
+    table: "Imports"
+
+    def refuse(self) -> None:
+        """An occurrence came in a message that is refused."""
+        self.count -= 1
+
+    def settle(self) -> None:
+        """The reference is gone: every occurrence of its id is to be released."""
+        table = self.table
+        table.ledger.release("references_held")
+        # It may have come again since.
+        if table.held.get(self.key) is self:
+            del table.held[self.key]
+        if self.count:
+            table.releases.owe(self.luid, self.count)
 
 
 class Imports:
     """The references to the other side's objects that are alive here.
 
-    `make_reference(luid)` makes the handle; `wake()` is called from whatever thread a reference
-    dies in, once until `take_releases` is called.
+    `make_reference(luid)` makes the handle. What is owed when one goes, `releases` knows.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         make_reference: Callable[[int | bytes], RemoteReference],
-        wake: Callable[[], None],
+        releases: Releases,
     ) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
         self._make_reference = make_reference
-        self._wake = wake
-        self._held: dict[int | bytes, _Held] = {}
-        self._received: list[_Held] = []
-        self._dead: deque[_Held] = deque()
-        self._owed: dict[int | bytes, int] = {}
-        self._awake = False
-        self._open = True
+        self.releases = releases
+        self._report: Callable[[Any], None] = releases.report
+        self.held: dict[object, _Held] = {}
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self.held)
 
-    def receive(self, luid: int | bytes) -> RemoteReference:
+    def receive(self, luid: int | bytes, perspective: Any = None) -> RemoteReference:
         """Count one more occurrence of an id in the message being read, and give its reference.
 
-        Raises LimitExceeded if it is a new one and too many are held.
+        There is one for each perspective. Raises LimitExceeded if it is a new one and too many are
+        held.
         """
-        held = self._held.get(luid)
+        key = luid if perspective is None else (luid, id(perspective))
+        held = self.held.get(key)
         reference = None if held is None else held()
         if held is None or reference is None:
-            if self._dead:
-                self._bury()
-            self._ledger.charge("references_held", remote=True)
+            if self.releases.gone:
+                # Those that are dead are not held.
+                self.releases.settle()
+            self.ledger.charge("references_held", remote=True)
             try:
                 reference = self._make_reference(luid)
-                held = _Held(reference, self._died)
+                held = _Held(reference, self._report)
             except BaseException:
-                self._ledger.release("references_held")
+                self.ledger.release("references_held")
                 raise
+            if perspective is not None:
+                reference.perspective = perspective
             held.luid = luid
+            held.key = key
+            held.table = self
             held.count = 0
-            self._held[luid] = held
+            self.held[key] = held
         held.count += 1
-        self._received.append(held)
+        self.releases.received.append(held)
         return reference
 
-    def commit(self) -> None:
-        """The message is read: each occurrence is released when its reference goes."""
-        if self._received:
-            self._received = []
-
-    def refuse(self, carried: list[int | bytes]) -> None:
-        """The message is refused: release every occurrence that it carried, read or not."""
-        for held in self._received:
-            held.count -= 1
-        self._received = []
-        for luid in carried:
-            self._owe(luid, 1)
-        if carried:
-            self._wake_once()
-
-    def _owe(self, luid: int | bytes, count: int) -> None:
-        self._owed[luid] = self._owed.get(luid, 0) + count
-
-    def _died(self, held: ref[RemoteReference]) -> None:
-        # Any thread, at any time, also inside of the other methods here: append, and no more.
-        self._dead.append(held)  # type: ignore[arg-type]
-        self._wake_once()
-
-    def _wake_once(self) -> None:
-        if not self._awake and self._open:
-            self._awake = True
-            self._wake()
-
-    def _bury(self) -> None:
-        """Note what the references that died owe."""
-        while self._dead:
-            held = self._dead.popleft()
-            self._ledger.release("references_held")
-            if self._held.get(held.luid) is held:
-                del self._held[held.luid]
-            if held.count:
-                self._owe(held.luid, held.count)
-
-    def take_releases(self, most: int) -> list[int | bytes]:
-        """Give the ids to release now, one for each `decref` that is due, at most `most`."""
-        self._awake = False
-        self._bury()
-        taken: list[int | bytes] = []
-        while self._owed and len(taken) < most:
-            luid, count = self._owed.popitem()
-            now = min(count, most - len(taken))
-            taken.extend([luid] * now)
-            if count > now:
-                self._owed[luid] = count - now
-        return taken
-
-    @property
-    def owes(self) -> bool:
-        """Tell whether there is anything to release."""
-        return bool(self._dead or self._owed)
-
-    @property
-    def has_room(self) -> bool:
-        """Tell whether no more ids wait to be released than may be held."""
-        return len(self._owed) < self._ledger.limits.references_held
-
     def clear(self) -> None:
-        """The connection is over: nothing is owed any more."""
-        self._open = False
-        self.take_releases(0)
-        self._ledger.release("references_held", len(self._held))
-        self._held.clear()
-        self._owed.clear()
-        self._received = []
-
-
-class Keyhole:
-    """What encoder and decoder see of a connection: the two tables, by five verbs each way."""
-
-    __slots__ = ("_broker", "_exports", "_imports")
-
-    def __init__(self, broker: Any, exports: Exports, imports: Imports) -> None:
-        self._broker = broker
-        self._exports = exports
-        self._imports = imports
-
-    def export(self, obj: Any) -> int:
-        """Give the id of an own object, and count that it is sent once more."""
-        return self._exports.export(obj)
-
-    def home(self, reference: RemoteReference) -> int | bytes:
-        """Give the id by which the other side knows its own object."""
-        if reference.broker is not self._broker:
-            raise InsecureJelly("a reference can be sent only over the connection it came from")
-        return reference.luid
-
-    def remote(self, luid: int | bytes) -> RemoteReference:
-        """Give the reference to an object of the other side, and count that it came once more."""
-        return self._imports.receive(luid)
-
-    def local(self, luid: int | bytes) -> Any:
-        """Give the own object with this id."""
-        return self._exports.resolve_home(luid)
-
-    def cache(self, obj: Any) -> tuple[int, bool]:
-        """Refuse."""
-        raise InsecureJelly("caches can't be sent")
-
-    def home_cache(self, obj: Any) -> int:
-        """Refuse."""
-        raise InsecureJelly("caches can't be sent")
-
-    def cached(self, luid: int | bytes) -> Any:
-        """Refuse."""
-        raise InsecureJelly("an unknown cache")
-
-    def lcache(self, luid: int | bytes) -> Any:
-        """Refuse."""
-        raise InsecureJelly("an unknown cache")
-
-    def undo(self) -> None:
-        """Take back what was exported for a message that is not sent."""
-        self._exports.undo()
+        """The connection is over, and so are the releases."""
+        self.ledger.release("references_held", len(self.held))
+        self.held.clear()

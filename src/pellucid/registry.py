@@ -2,20 +2,146 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar, overload
 
-from .errors import Error, PBError, class_from_wire, full_name
+from .errors import Error, InsecureJelly, LimitExceeded, PBError, class_from_wire, full_name
+from .flavors import RemoteCache, RemoteCopy, copy_is_whole
+from .places import OWN_TAGS
+from .states import Put, set_state, text_keys
 
-__all__ = ["Reader", "Registry"]
-
-Reader = Callable[[object], object]
-"""Makes a value of the state that came with a type tag."""
+__all__ = ["CacheReader", "CopyReader", "Factory", "Reader", "Registry", "tag_bytes"]
 
 _E = TypeVar("_E", bound=type[Error])
+_C = TypeVar("_C", bound=Callable[..., Any])
+_R = TypeVar("_R", bound=type[RemoteCache])
+
+_LONGEST_TAG: Final = 500
+
+
+def tag_bytes(tag: str) -> bytes:
+    """Give a type tag as it goes on the wire.
+
+    Raises ValueError if it is one of jelly's own, or is empty, too long or no text.
+    """
+    try:
+        word = tag.encode()
+    except (AttributeError, UnicodeEncodeError):
+        raise ValueError("a type tag has to be text") from None
+    if not 0 < len(word) <= _LONGEST_TAG:
+        raise ValueError(f"a type tag has from 1 to {_LONGEST_TAG} bytes")
+    if word in OWN_TAGS:
+        raise ValueError(f"the type tag {tag!r} has a meaning of its own")
+    return word
+
+
+class Reader:
+    """What a received `[tag, state]` becomes, or a `[tag, id, state]` if `is_cache`.
+
+    With `is_early` there is an object before its state is read, which `make` gives. With
+    `is_plain` its state is nothing but attributes to set. `hashes` tells whether objects of the
+    class have a hash of their own. What the application's code raises becomes InsecureJelly.
+    """
+
+    __slots__ = ("name",)
+
+    is_cache: ClassVar[bool] = False
+    is_early: ClassVar[bool] = True
+    is_plain: bool = False
+    hashes: bool = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def make(self) -> Any:
+        """Give the object that the state is for."""
+
+    def finish(self, made: Any, state: object, put: Put = object.__setattr__) -> Any:
+        """Give the value, from what `make` gave and the finished state.
+
+        If `is_plain` it need not be finished: `put(obj, name, value)` sets the attributes.
+        """
+
+    def _failed(self, what: str, error: Exception) -> NoReturn:
+        if isinstance(error, (InsecureJelly, LimitExceeded, RecursionError)):
+            raise error
+        text = f"{what} type tag {self.name} failed: {full_name(type(error))}"
+        raise InsecureJelly(text) from error
+
+
+class Factory(Reader):
+    """Calls a function with the state."""
+
+    __slots__ = ("_call",)
+
+    is_early = False
+
+    def __init__(self, call: Callable[[Any], Any], name: str) -> None:
+        super().__init__(name)
+        self._call = call
+
+    def finish(self, made: Any, state: object, put: Put = object.__setattr__) -> Any:
+        """Call the function."""
+        try:
+            return self._call(state)
+        except Exception as error:
+            self._failed("the reader of", error)
+
+
+class CopyReader(Reader):
+    """Makes an instance of a class, without `__init__`, and sets its state."""
+
+    __slots__ = ("cls", "hashes", "is_plain")
+
+    def __init__(self, cls: Any, name: str) -> None:
+        super().__init__(name)
+        self.cls = cls
+        own: object = cls.__hash__
+        self.hashes = own is not None and own is not object.__hash__
+        takes = getattr(cls, "set_copied_state", None)
+        self.is_plain = takes is None or takes is RemoteCopy.set_copied_state
+
+    def make(self) -> Any:
+        """Give an instance without attributes."""
+        try:
+            return self.cls.__new__(self.cls)
+        except Exception as error:
+            self._failed("making an object for", error)
+
+    def finish(self, made: Any, state: object, put: Put = object.__setattr__) -> Any:
+        """Set the state."""
+        try:
+            if self.is_plain:
+                set_state(made, state, put)
+            else:
+                made.set_copied_state(text_keys(state, self.cls))
+        except Exception as error:
+            self._failed("setting the state for", error)
+        return made
+
+
+class CacheReader(CopyReader):
+    """Makes the copy of a cache."""
+
+    __slots__ = ()
+
+    is_cache = True
+
+    def __init__(self, cls: Any, name: str) -> None:
+        super().__init__(cls, name)
+        self.is_plain = False
+
+    def finish(self, made: Any, state: object, put: Put = object.__setattr__) -> Any:
+        """Set the state."""
+        try:
+            made.set_cached_state(text_keys(state, self.cls))
+        except Exception as error:
+            self._failed("setting the state for", error)
+        copy_is_whole(made)
+        return made
 
 
 class Registry:
-    """What a connection knows by name: errors, and readers of type tags.
+    """What a connection knows by name: errors, and the classes of copies and caches.
 
     Nothing is ever imported or made on the word of a peer that is not registered here.
     """
@@ -50,10 +176,85 @@ class Registry:
         """Give the class that a received error of this name becomes, None if it is not known."""
         return self._errors.get(name) or class_from_wire(name)
 
-    def add_reader(self, tag: bytes, reader: Reader) -> None:
-        """Let a received `[tag, state]` become `reader(state)`."""
-        self._readers[tag] = reader
+    if TYPE_CHECKING:
+
+        @overload
+        def copy(self, tag: _C) -> _C: ...
+
+        @overload
+        def copy(self, tag: str, cls: _C) -> _C: ...
+
+        @overload
+        def copy(self, tag: str) -> Callable[[_C], _C]: ...
+
+    def copy(self, tag: Any, cls: Any = None) -> Any:
+        """Let a received copy with this tag become a `cls`, or what it returns if it is a function.
+
+        The instance is made without `__init__`; its `set_copied_state` gets the state, or else its
+        attributes are set, those that a peer may set. A function gets the finished state. With the
+        tag alone this is a decorator, and it is one by itself: then the tag is that of the class.
+        Raises ValueError for a tag that can't be one, and TypeError for what can't be called.
+        (Wire document, section 10.)
+        """
+        tag, cls = _split(tag, cls, "_copy_tag")
+        word = tag_bytes(tag)
+        if cls is None:
+            return partial(self.copy, tag)
+        if not callable(cls):
+            raise TypeError(f"{cls!r} is neither a class nor a function")
+        name = repr(tag)
+        is_class = isinstance(cls, type)
+        self._readers[word] = CopyReader(cls, name) if is_class else Factory(cls, name)
+        return cls
+
+    if TYPE_CHECKING:
+
+        @overload
+        def cache(self, tag: _R) -> _R: ...
+
+        @overload
+        def cache(self, tag: str, cls: _R) -> _R: ...
+
+        @overload
+        def cache(self, tag: str) -> Callable[[_R], _R]: ...
+
+    def cache(self, tag: Any, cls: Any = None) -> Any:
+        """Let a received cache with this tag become a `cls`, a subclass of RemoteCache.
+
+        A decorator in the same two ways as `copy`. Raises ValueError for a tag that can't be one,
+        and TypeError for a class whose instances keep anything outside of their `__dict__`.
+        (Wire document, section 11.)
+        """
+        tag, cls = _split(tag, cls, "_cache_tag")
+        word = tag_bytes(tag)
+        if cls is None:
+            return partial(self.cache, tag)
+        if not isinstance(cls, type) or not issubclass(cls, RemoteCache):
+            raise TypeError(f"{cls!r} is not a subclass of pellucid.RemoteCache")
+        for base in cls.__mro__:
+            if not issubclass(RemoteCache, base) and base.__dict__.get("__slots__"):
+                raise TypeError(f"{cls!r} has slots, and the state of a cache is its __dict__")
+        self._readers[word] = CacheReader(cls, repr(tag))
+        return cls
+
+    def add_reader(self, tag: bytes, reader: Callable[[Any], Any]) -> None:
+        """Let a received `[tag, state]` become `reader(state)`, without a look at the tag."""
+        self._readers[tag] = Factory(reader, repr(tag)[1:])
 
     def reader_for(self, tag: bytes) -> Reader | None:
         """Give the reader of a type tag, None if it is not registered."""
         return self._readers.get(tag)
+
+    def is_cache(self, tag: bytes) -> bool:
+        """Tell whether a cache is registered for a type tag."""
+        reader = self._readers.get(tag)
+        return reader is not None and reader.is_cache
+
+
+def _split(tag: Any, cls: Any, attribute: str) -> tuple[Any, Any]:
+    """Give tag and class, of which the first may be left out."""
+    if cls is None and isinstance(tag, type):
+        return getattr(tag, attribute, None) or full_name(tag), tag
+    if not isinstance(tag, str):
+        raise TypeError(f"{tag!r} is not a type tag")
+    return tag, cls

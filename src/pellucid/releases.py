@@ -1,0 +1,121 @@
+"""What is owed to the other side: a message for each occurrence of what went away here.
+
+Both tables of what is held share it. Finalizers report to it from any thread, at any time.
+(Wire document, sections 9 and 11.)
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from .limits import Limits
+
+__all__ = ["Debt", "Gone", "Received", "Releases"]
+
+Debt = int | bytes | tuple[int | bytes]
+"""The id of an object; as a tuple the id of a cache."""
+
+
+class Gone(Protocol):
+    """What reports that something went away."""
+
+    def settle(self) -> None:
+        """Note what is owed for it."""
+
+
+class Received(Protocol):
+    """What came in with the message that is being read."""
+
+    def refuse(self) -> None:
+        """The message is refused: this occurrence does not count."""
+
+
+class Releases:
+    """The occurrences to release, and what waits to be looked at for more of them.
+
+    `wake()` is called from whatever thread something goes away in, once until `take` is called.
+    What is in `gone` has not been looked at, and `owed` is what is to be released. `received` is
+    what the message that is being read counts so far.
+    """
+
+    __slots__ = ("_awake", "_limits", "_open", "_wake", "gone", "owed", "received")
+
+    def __init__(self, limits: Limits, wake: Callable[[], None]) -> None:
+        self._limits = limits
+        self._wake = wake
+        self.gone: deque[Gone] = deque()
+        self.owed: dict[Debt, int] = {}
+        self._awake = False
+        self._open = True
+        self.received: list[Received] = []
+
+    def report(self, gone: Gone) -> None:
+        """Something went away.
+
+        Any thread, at any time, also inside of the other methods here: append, and no more.
+        """
+        if self._open:
+            self.gone.append(gone)
+            if not self._awake:
+                self.wake()
+
+    def wake(self) -> None:
+        """Tell that there is something to take."""
+        if not self._awake and self._open:
+            self._awake = True
+            self._wake()
+
+    def settle(self) -> None:
+        """Note what is owed for all that went away."""
+        while self.gone:
+            self.gone.popleft().settle()
+
+    def owe(self, debt: Debt, count: int) -> None:
+        """Note that so many occurrences are to be released."""
+        self.owed[debt] = self.owed.get(debt, 0) + count
+
+    def commit(self) -> None:
+        """The message is read: each occurrence is released when its holder goes."""
+        if self.received:
+            self.received = []
+
+    def refuse(self, carried: Sequence[Debt]) -> None:
+        """The message is refused: release every occurrence that it carried, read or not."""
+        for one in self.received:
+            one.refuse()
+        self.received = []
+        for debt in carried:
+            self.owe(debt, 1)
+        if carried:
+            self.wake()
+
+    def take(self, most: int) -> list[Debt]:
+        """Give what to release now, once for each message that is due, at most `most`."""
+        self._awake = False
+        while self.gone:
+            self.gone.popleft().settle()
+        taken: list[Debt] = []
+        while self.owed and len(taken) < most:
+            debt, count = self.owed.popitem()
+            now = min(count, most - len(taken))
+            taken.extend([debt] * now)
+            if count > now:
+                self.owed[debt] = count - now
+        return taken
+
+    @property
+    def owes(self) -> bool:
+        """Tell whether there is anything to release."""
+        return bool(self.gone or self.owed)
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether no more ids wait to be released than may be held."""
+        return len(self.owed) < self._limits.references_held
+
+    def clear(self) -> None:
+        """The connection is over: nothing is owed any more."""
+        self._open = False
+        self.settle()
+        self.owed.clear()
+        self.received = []

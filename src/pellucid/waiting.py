@@ -1,0 +1,114 @@
+"""The calls that came and have not started, and when they may.
+
+Calls start in the order in which they came, as many at a time as the limits allow. Updates of
+caches, which are calls too, wait for none that a limit holds back: two honest peers could wait for
+each other then. (Wire document, sections 7 and 11.)
+"""
+
+from collections import deque
+
+from .errors import LimitExceeded, PBError
+from .events import CallReceived
+from .limits import Ledger
+
+__all__ = ["Refused", "Waiting"]
+
+
+class Refused:
+    """A call that was refused, whose answer waits for room to be sent."""
+
+    __slots__ = ("error", "request", "size")
+
+    def __init__(self, request: bytes, error: PBError, size: int) -> None:
+        self.request = request
+        self.error = error
+        self.size = size
+
+
+class Waiting:
+    """What waits on one connection.
+
+    `updates` holds one at most, because nothing that came behind it is looked at.
+    """
+
+    __slots__ = ("_ledger", "calls", "updates")
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.calls: deque[CallReceived | Refused] = deque()
+        self.updates: deque[CallReceived] = deque()
+
+    def may_start(self) -> bool:
+        """Tell whether the limits let another call start."""
+        return self._ledger.have_room("calls_running", "out_bytes")
+
+    def may_wait(self) -> bool:
+        """Tell whether there is room for another call that waits."""
+        return self._ledger.have_room("calls_waiting", "waiting_bytes")
+
+    def too_many(self) -> LimitExceeded:
+        """Give the error for a call that may not wait."""
+        limits = self._ledger.limits
+        return LimitExceeded(
+            f"too many calls wait (limits.calls_waiting is {limits.calls_waiting}, "
+            f"limits.waiting_bytes is {limits.waiting_bytes})",
+            limit="calls_waiting",
+            value=limits.calls_waiting,
+            remote=True,
+        )
+
+    def check_update(self, wants_answer: bool) -> None:
+        """Raise LimitExceeded if what runs, or waits to be sent, is twice as much as may be."""
+        self._ledger.check_twice("calls_running")
+        self._ledger.check_twice("waiting_bytes")
+        if wants_answer:
+            self._ledger.check_twice("out_bytes")
+
+    def begin(self, call: CallReceived, update: bool, start: bool) -> bool:
+        """Take in a call. True if it starts at once, which no call does unless `start`."""
+        ledger = self._ledger
+        ledger.add("waiting_bytes", call.size)
+        if start and (
+            update or (not self.calls and ledger.have_room("calls_running", "out_bytes"))
+        ):
+            ledger.add("calls_running")
+            return True
+        if update:
+            self.updates.append(call)
+        else:
+            self.wait(call)
+        return False
+
+    def refuse(self, refused: Refused) -> None:
+        """Take in a call that was refused."""
+        self._ledger.add("waiting_bytes", refused.size)
+        self.wait(refused)
+
+    def wait(self, call: CallReceived | Refused) -> None:
+        """Have it wait for its turn."""
+        self._ledger.add("calls_waiting")
+        self.calls.append(call)
+
+    def next(self) -> CallReceived | Refused | None:
+        """Give what starts now, None if nothing may."""
+        ledger = self._ledger
+        if self.calls and self.may_start():
+            call = self.calls.popleft()
+            ledger.release("calls_waiting")
+            if isinstance(call, Refused):
+                ledger.release("waiting_bytes", call.size)
+                return call
+        elif self.updates:
+            call = self.updates.popleft()
+        else:
+            return None
+        ledger.add("calls_running")
+        return call
+
+    def clear(self) -> None:
+        """The connection is over: nothing starts any more."""
+        self._ledger.release("calls_waiting", len(self.calls))
+        for call in (*self.calls, *self.updates):
+            self._ledger.release("waiting_bytes", call.size)
+        self.calls.clear()
+        self.updates.clear()

@@ -1,0 +1,286 @@
+"""What is written: in full or not at all, and one message after the other."""
+
+from typing import Any
+
+import pytest
+
+from pellucid.banana import NONE, PB, decode, encode
+from pellucid.caches import CacheObserver
+from pellucid.errors import DeadReferenceError, InsecureJelly, LimitExceeded, RemoteError
+from pellucid.flavors import Referenceable
+from pellucid.limits import Ledger, Limits
+from pellucid.outbox import Outbox
+from pellucid.references import RemoteReference
+from pellucid.tables import Tables
+
+REQUEST = encode(9, "none")
+FAILURE = b"twisted.spread.pb.CopyableFailure"
+
+
+class Sender:
+    """An outbox, and what it writes of."""
+
+    def __init__(self, **limits: int) -> None:
+        self.ledger = Ledger(Limits(**limits))
+        self.tables = Tables(
+            self, self.ledger, self.reference, self.observer, lambda event: None, lambda: None
+        )
+        self.outbox = Outbox(self.ledger, self.tables, NONE)
+
+    def reference(self, luid: int | bytes) -> RemoteReference:
+        return RemoteReference(self, luid)
+
+    def observer(self, luid: int, perspective: Any) -> CacheObserver:
+        return CacheObserver(self, luid, perspective)
+
+    def call(self, *args: Any, handle: Any = None, **kwargs: Any) -> None:
+        handle = RemoteReference(self, b"root") if handle is None else handle
+        self.outbox.call(5, handle, "x", True, args, kwargs)
+
+    def take(self) -> list[Any]:
+        """All messages, as they can be read."""
+        messages = []
+        for data in self.outbox._out:
+            messages.append(decode(data, "none"))
+        self.outbox.take()
+        return messages
+
+    def used(self) -> tuple[int, int]:
+        return len(self.tables.exports), self.ledger.used("out_bytes")
+
+
+class Hook:
+    """Does something while it is written."""
+
+    def __init__(self, hook: Any, value: Any = 1) -> None:
+        self.hook = hook
+        self.value = value
+
+    def write_jelly(self, encoder: Any) -> None:
+        self.hook(encoder)
+        encoder.write_sexp(self.value)
+
+
+def fail(error: BaseException) -> Any:
+    def hook(encoder: Any) -> None:
+        raise error
+
+    return hook
+
+
+def test_a_call() -> None:
+    sender = Sender()
+    sender.call(1, a=2)
+    kwargs = [b"dictionary", [[b"unicode", b"a"], 2]]
+    sexp = [b"message", 5, b"root", b"x", 1, [b"tuple", 1], kwargs]
+    assert sender.used() == (0, len(encode(sexp, "none")))
+    assert sender.take() == [sexp]
+    sender.call(handle=CacheObserver(sender, 7, None))
+    assert sender.take()[0][:3] == [b"cachemessage", 5, 7]
+    assert sender.used() == (0, 0)
+
+
+def test_a_message_is_written_on_behalf_of_somebody() -> None:
+    seen: list[Any] = []
+    sender, hook = Sender(), Hook(lambda encoder: seen.append(encoder.perspective))
+    handle = RemoteReference(sender, 7)
+    handle.perspective = "alice"
+    sender.call(hook, handle=handle)
+    sender.outbox.answer(REQUEST, hook, "bob")
+
+    class Wrong(Hook, Exception):
+        pass
+
+    sender.outbox.error(REQUEST, Wrong(hook.hook), None, "carol")
+    sender.call(hook)
+    assert seen == ["alice", "bob", "carol", None]
+
+
+def test_a_call_that_can_not_be_written_leaves_no_trace() -> None:
+    sender = Sender()
+    with pytest.raises(InsecureJelly):
+        sender.call(Referenceable(), object())
+    with pytest.raises(KeyboardInterrupt):
+        sender.call(Referenceable(), Hook(fail(KeyboardInterrupt())))
+    assert sender.used() == (0, 0)
+    assert not sender.outbox.writing
+    sender.call(Referenceable())
+    assert sender.take()[0][5] == [b"tuple", [b"remote", 1]]
+    assert len(sender.tables.exports) == 1
+    assert sender.tables.ids.counted == []
+
+
+def test_an_answer_that_can_not_be_written_leaves_no_trace() -> None:
+    sender = Sender()
+    with pytest.raises(InsecureJelly):
+        sender.outbox.answer(REQUEST, [Referenceable(), object()], None)
+    assert sender.used() == (0, 0)
+    sender.outbox.answer(REQUEST, Referenceable(), None)
+    assert sender.take() == [[b"answer", 9, [b"remote", 1]]]
+    sender.outbox.answer(REQUEST, 5, None)
+    assert sender.take() == [[b"answer", 9, 5]]
+
+
+def test_an_error_goes_as_a_failure() -> None:
+    sender = Sender()
+    sender.outbox.error(REQUEST, ValueError("no"), "line 1", None)
+    ((word, request, (tag, state)),) = sender.take()
+    assert (word, request, tag) == (b"error", 9, FAILURE)
+    assert [[b"unicode", b"traceback"], [b"unicode", b"line 1"]] in state
+
+
+class Wrong(Exception):
+    """Says itself how it travels."""
+
+    def __init__(self, text: str, *values: Any) -> None:
+        super().__init__(text)
+        self.values = values
+
+    def write_jelly(self, encoder: Any) -> None:
+        encoder.write_copy(self, "x.Wrong", lambda perspective: list(self.values))
+
+
+def test_an_error_goes_as_itself() -> None:
+    sender = Sender()
+    sender.outbox.error(REQUEST, Wrong("no", 5), None, None)
+    assert sender.take() == [[b"error", 9, [b"x.Wrong", [b"list", 5]]]]
+    sender.outbox.error(REQUEST, Wrong("no", Referenceable()), None, None)
+    assert sender.take() == [[b"error", 9, [b"x.Wrong", [b"list", [b"remote", 1]]]]]
+    assert sender.tables.ids.counted == []
+    assert len(sender.tables.exports) == 1
+
+
+def test_an_error_that_can_not_go_as_itself_is_a_failure() -> None:
+    sender = Sender()
+    sender.outbox.error(REQUEST, Wrong("no", Referenceable(), object()), None, None)
+    ((_, _, (tag, state)),) = sender.take()
+    assert tag == FAILURE
+    assert [[b"unicode", b"value"], [b"unicode", b"no"]] in state
+    assert sender.used() == (0, 0)
+
+
+def test_an_error_that_is_interrupted_is_one_all_the_same() -> None:
+    sender = Sender()
+    with pytest.raises(KeyboardInterrupt):
+        sender.outbox.error(REQUEST, Wrong("no", Hook(fail(KeyboardInterrupt()))), None, None)
+    ((_, _, (tag, state)),) = sender.take()
+    assert tag == FAILURE
+    assert b"an error that can't be sent" in encode(state, "none")
+
+
+def test_what_can_not_be_sent_of_an_error_is_left_out() -> None:
+    sender = Sender(message_bytes=1000)
+    sender.outbox.error(REQUEST, ValueError("x" * 2000), None, None)
+    assert b"limits.message_bytes" in sender.outbox.take()
+    error = RemoteError("x")
+    error.remote_type = "app.Gone"
+    error.remote_parents = (5,)  # type: ignore[assignment]
+    sender.outbox.error(REQUEST, error, None, None)
+    assert b"an error that can't be sent" in sender.outbox.take()
+    with pytest.raises(LimitExceeded):
+        sender.outbox.error(b"x" * 2000, ValueError("x"), None, None)
+
+
+def test_what_is_sent_in_the_midst_of_a_message_leaves_behind_it() -> None:
+    sender = Sender()
+    failed: list[Any] = []
+
+    def hook(encoder: Any) -> None:
+        assert sender.outbox.writing
+        handle, gone = RemoteReference(sender, 8), CacheObserver(sender, 9, None)
+        gone.stopped = True
+        for request, one, value in ((6, handle, 1), (7, gone, 2), (8, handle, object())):
+            sender.outbox.call_later(
+                lambda *args: failed.append(args), request, one, "y", False, (value,), {}
+            )
+
+    sender.call(Hook(hook))
+    assert len(sender.outbox) == 1
+    sender.outbox.send_later()
+    assert [message[1:3] for message in sender.take()] == [[5, b"root"], [6, 8]]
+    assert [(request, type(error)) for request, error in failed] == [
+        (7, DeadReferenceError),
+        (8, InsecureJelly),
+    ]
+    sender.outbox.send_later()
+    assert sender.take() == []
+
+
+def test_what_is_sent_later_may_send_more() -> None:
+    sender = Sender()
+    order: list[int] = []
+
+    def later(count: int) -> None:
+        order.append(count)
+        if count < 3:
+            sender.outbox.later.append(lambda: later(count + 1))
+            sender.outbox.send_later()
+
+    sender.outbox.later.append(lambda: later(0))
+    sender.outbox.later.append(lambda: order.append(-1))
+    sender.outbox.send_later()
+    assert order == [0, -1, 1, 2, 3]
+
+
+def test_an_interrupt_goes_on() -> None:
+    sender = Sender()
+    failed: list[Any] = []
+    handle = RemoteReference(sender, 8)
+    values = (Hook(fail(KeyboardInterrupt())),)
+    sender.outbox.call_later(lambda *args: failed.append(args), 6, handle, "y", False, values, {})
+    sender.outbox.later.append(lambda: failed.append(None))
+    with pytest.raises(KeyboardInterrupt):
+        sender.outbox.send_later()
+    assert [type(error) for _, error in failed] == [KeyboardInterrupt]
+    sender.outbox.send_later()
+    assert failed[1:] == [None]
+
+
+def test_what_is_owed_is_written() -> None:
+    sender = Sender(out_bytes=100)
+    for debt in (7, b"name", (8,)):
+        sender.tables.releases.owe(debt, 1)
+    sender.outbox.write(b"x" * 100)
+    sender.outbox.release()
+    assert len(sender.outbox) == 1
+    sender.outbox.take()
+    sender.outbox.release()
+    released = sorted(sender.take(), key=repr)
+    assert released == [[b"decache", 8], [b"decref", 7], [b"decref", b"name"]]
+
+
+def test_what_has_not_left_is_counted() -> None:
+    sender = Sender()
+    sender.outbox.write(b"abc")
+    sender.outbox.write(b"de")
+    assert len(sender.outbox) == 2
+    assert sender.outbox.take() == b"abcde"
+    assert sender.outbox.take() == b""
+    sender.outbox.left(5)
+    assert sender.used() == (0, 5)
+    sender.outbox.left(2)
+    assert sender.used() == (0, 2)
+    sender.outbox.left(0)
+    assert sender.used() == (0, 0)
+
+
+def test_a_dialect_is_agreed() -> None:
+    sender = Sender()
+    sender.outbox.use(PB)
+    sender.outbox.answer(REQUEST, None, None)
+    assert sender.outbox.take() == encode([b"answer", 9, [b"None"]], "pb")
+
+
+def test_nothing_is_written_when_the_connection_is_over() -> None:
+    sender = Sender()
+    sender.outbox.later.append(lambda: None)
+    sender.outbox.write(b"said before")
+    sender.outbox.close()
+    assert sender.outbox.take() == b"said before"
+    assert not sender.outbox.later
+    with pytest.raises(DeadReferenceError, match="while a message was written"):
+        sender.call(Referenceable())
+    sender.outbox.answer(REQUEST, Referenceable(), None)
+    sender.outbox.error(REQUEST, ValueError(), None, None)
+    assert sender.outbox.take() == b""
+    assert sender.used() == (0, 0)

@@ -1,0 +1,137 @@
+"""What is owed to the other side."""
+
+import threading
+
+from pellucid.limits import Limits
+from pellucid.releases import Debt, Releases
+
+
+class Holder:
+    """The queue, and how often it woke somebody."""
+
+    def __init__(self, **limits: int) -> None:
+        self.woken = 0
+        self.releases = Releases(Limits(**limits), self.wake)
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def take(self) -> list[Debt]:
+        return self.releases.take(1000)
+
+    def owes(self) -> bool:
+        return self.releases.owes
+
+
+class Gone:
+    """Something that went away, or an occurrence that is refused."""
+
+    def __init__(self, holder: Holder, debt: Debt = 1, count: int = 1) -> None:
+        self.holder = holder
+        self.debt = debt
+        self.count = count
+
+    def settle(self) -> None:
+        self.holder.releases.owe(self.debt, self.count)
+
+    def refuse(self) -> None:
+        self.count -= 1
+
+
+def test_what_went_away_is_owed_for() -> None:
+    holder = Holder()
+    assert not holder.owes()
+    holder.releases.report(Gone(holder, 1, 2))
+    holder.releases.report(Gone(holder, b"two"))
+    holder.releases.report(Gone(holder, (3,)))
+    assert holder.owes()
+    assert holder.woken == 1
+    assert sorted(holder.take(), key=repr) == [(3,), 1, 1, b"two"]
+    assert not holder.owes()
+    holder.releases.report(Gone(holder))
+    assert holder.woken == 2
+
+
+def test_an_object_and_a_cache_may_have_the_same_id() -> None:
+    holder = Holder()
+    holder.releases.owe(1, 1)
+    holder.releases.owe((1,), 2)
+    holder.releases.owe(1, 1)
+    assert sorted(holder.take(), key=repr) == [(1,), (1,), 1, 1]
+
+
+def test_what_is_taken_is_cut() -> None:
+    holder = Holder()
+    holder.releases.owe(1, 3)
+    holder.releases.owe(2, 2)
+    taken = [holder.releases.take(2) for _ in range(4)]
+    assert [len(part) for part in taken] == [2, 2, 1, 0]
+    assert sorted((debt for part in taken for debt in part), key=repr) == [1, 1, 1, 2, 2]
+
+
+def test_a_refused_message() -> None:
+    holder = Holder()
+    counted = Gone(holder, 1, 5)
+    holder.releases.received.append(counted)
+    holder.releases.refuse([1, (2,), 1])
+    assert counted.count == 4
+    assert holder.woken == 1
+    assert sorted(holder.take(), key=repr) == [(2,), 1, 1]
+    holder.releases.refuse([])
+    assert (counted.count, holder.woken) == (4, 1)
+
+
+def test_a_message_that_was_read() -> None:
+    holder = Holder()
+    counted = Gone(holder, 1, 5)
+    holder.releases.commit()
+    holder.releases.received.append(counted)
+    holder.releases.commit()
+    holder.releases.refuse([])
+    assert counted.count == 5
+
+
+def test_there_is_room_for_as_many_as_may_be_held() -> None:
+    holder = Holder(references_held=2)
+    holder.releases.owe(1, 100)
+    room = [holder.releases.has_room]
+    holder.releases.owe(2, 1)
+    room.append(holder.releases.has_room)
+    holder.take()
+    room.append(holder.releases.has_room)
+    assert room == [True, False, True]
+
+
+def test_when_the_connection_is_over_nothing_is_owed() -> None:
+    holder = Holder()
+    holder.releases.owe(1, 1)
+    holder.releases.report(Gone(holder))
+    holder.releases.received.append(Gone(holder))
+    holder.releases.clear()
+    assert holder.take() == []
+    holder.releases.report(Gone(holder))
+    holder.releases.wake()
+    assert not holder.owes()
+    assert holder.woken == 1
+
+
+def test_things_go_away_in_any_thread() -> None:
+    holder = Holder()
+    begin = threading.Barrier(4)
+
+    def drop(first: int) -> None:
+        begin.wait()
+        for debt in range(first, 400, 4):
+            holder.releases.report(Gone(holder, debt))
+
+    threads = [threading.Thread(target=drop, args=(n,)) for n in range(4)]
+    taken: list[Debt] = []
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        taken += holder.releases.take(7)
+    for thread in threads:
+        thread.join()
+    while holder.owes():
+        taken += holder.releases.take(7)
+    assert sorted(taken, key=lambda debt: debt if isinstance(debt, int) else -1) == list(range(400))
