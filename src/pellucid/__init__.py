@@ -22,20 +22,52 @@ from .errors import (
     RemoteError,
     RemoteProtocolError,
 )
-from .flavors import Referenceable, Root
+from .flavors import (
+    Avatar,
+    Cacheable,
+    Copyable,
+    Referenceable,
+    RemoteCache,
+    RemoteCopy,
+    Root,
+    Viewable,
+    ViewPoint,
+)
 from .jelly import Unpersistable
 from .limits import Limits
+from .login import Account, Anonymous, CertificateNames, Checker, InMemory
 from .registry import Registry
 
 if TYPE_CHECKING:
-    from .asyncio import Connection, RemoteReference, Server, connect, serve
+    from .asyncio import (
+        Certificate,
+        Connection,
+        Portal,
+        RemoteReference,
+        Server,
+        client_tls,
+        connect,
+        current_call,
+        serve,
+        server_tls,
+    )
+    from .passwords import PasswordFile
 
 __all__ = [
+    "Account",
+    "Anonymous",
+    "Avatar",
+    "Cacheable",
+    "Certificate",
+    "CertificateNames",
+    "Checker",
     "Connection",
     "ConnectionClosed",
     "ConnectionLost",
+    "Copyable",
     "DeadReferenceError",
     "Error",
+    "InMemory",
     "InsecureJelly",
     "LimitExceeded",
     "Limits",
@@ -43,21 +75,41 @@ __all__ = [
     "LoginFailed",
     "NoSuchMethod",
     "PBError",
+    "PasswordFile",
+    "Portal",
     "ProtocolError",
     "Referenceable",
     "Registry",
+    "RemoteCache",
+    "RemoteCopy",
     "RemoteError",
     "RemoteProtocolError",
     "RemoteReference",
     "Root",
     "Server",
     "Unpersistable",
+    "ViewPoint",
+    "Viewable",
     "__version__",
+    "client_tls",
     "connect",
+    "current_call",
     "serve",
+    "server_tls",
 ]
 
-_ASYNCIO = {"Connection", "RemoteReference", "Server", "connect", "serve"}
+_ASYNCIO = {
+    "Certificate",
+    "Connection",
+    "Portal",
+    "RemoteReference",
+    "Server",
+    "client_tls",
+    "connect",
+    "current_call",
+    "serve",
+    "server_tls",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -66,4 +118,9 @@ def __getattr__(name: str) -> Any:
         from . import asyncio as face
 
         return getattr(face, name)
+    if name == "PasswordFile":
+        # Argon2, where it is installed, loads much.
+        from .passwords import PasswordFile
+
+        return PasswordFile
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

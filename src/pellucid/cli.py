@@ -8,14 +8,26 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
-from . import banana, broker, decoder, encoder, hashing, holes, jelly, messages
+from . import (
+    banana,
+    broker,
+    decoder,
+    encoder,
+    hashing,
+    holes,
+    jelly,
+    messages,
+    outbox,
+    waiting,
+)
 from ._version import __version__
-from .asyncio import connect, serve
+from .asyncio import client_tls, connect, serve, server_tls
 from .errors import PBError
+from .passwords import make_account, write_account
 
 try:
     import click
@@ -31,12 +43,17 @@ except ModuleNotFoundError as missing:
 
 __all__ = ["main"]
 
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
 # What is shown of a result or an error: it is the peer's, and may be of any size. Sharing lets a
 # small message stand for a very large value, so that all of what is shown is counted.
 _ROOM = 20_000
 _DEPTH = 20
 
-_COMPILABLE = (banana, hashing, holes, encoder, decoder, jelly, messages, broker)
+_COMPILABLE = (
+    *(banana, hashing, holes, encoder, decoder, jelly, messages),
+    *(waiting, outbox, broker),
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,6 +81,26 @@ def _build(modules: Iterable[ModuleType]) -> str:
     return f"partly compiled ({', '.join(compiled)})"
 
 
+# TLS
+
+
+def _file_option(name: str, help: str) -> Callable[[_Command], _Command]:
+    """Make an option that takes a PEM file."""
+    return click.option(name, type=click.Path(dir_okay=False), metavar="FILE", help=help)
+
+
+def _check_tls(url: str, *files: str | None) -> None:
+    """Refuse the options of TLS for a URL that has none."""
+    if any(files) and not url.lower().startswith("pbs:"):
+        raise click.UsageError("files with certificates are for pbs:// only")
+
+
+def _key_password() -> str:
+    """Ask for the password of a key that has one."""
+    asked: str = click.prompt("Password of the key", hide_input=True, err=True)
+    return asked
+
+
 # serve
 
 
@@ -74,16 +111,34 @@ def _build(modules: Iterable[ModuleType]) -> str:
     metavar="URL",
     default="pb://localhost",
     show_default=True,
-    help="Where to listen. Port 0 takes a free one.",
+    help="Where to listen: pb://, pbs:// for TLS, or pb+unix://. Port 0 takes a free one.",
 )
-def serve_command(target: str, listen: str) -> None:
-    """Publish a Root, given as a class or as an object.
+@_file_option("--certificate", "For pbs://: the certificate, with its chain.")
+@_file_option("--key", "Its key, if that is not in the same file.")
+@_file_option("--client-authorities", "Let only those in whose certificate one of these signed.")
+def serve_command(
+    target: str,
+    listen: str,
+    certificate: str | None,
+    key: str | None,
+    client_authorities: str | None,
+) -> None:
+    """Publish a Root or a Portal, given as a class or as an object.
 
     Prints the URL, or URLs, at which it can be called, and runs until it is interrupted.
     """
     root = _load(target)
+    _check_tls(listen, certificate, key, client_authorities)
+    context = None
+    if listen.lower().startswith("pbs:"):
+        if certificate is None:
+            raise click.UsageError("pbs:// needs --certificate")
+        with _plain_errors():
+            context = server_tls(
+                certificate, key, client_authorities=client_authorities, password=_key_password
+            )
     try:
-        opening = serve(root, listen)
+        opening = serve(root, listen, ssl=context)
     except (TypeError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     with _plain_errors():
@@ -123,15 +178,31 @@ async def _serve(opening: serve) -> None:
 @click.argument("url")
 @click.argument("name")
 @click.argument("arguments", nargs=-1, metavar="[ARGUMENT | KEY=VALUE]...")
-def call(url: str, name: str, arguments: tuple[str, ...]) -> None:
+@_file_option("--authorities", "For pbs://: whom to trust, in place of those of the system.")
+@_file_option("--certificate", "What to show to a server that asks for it.")
+@_file_option("--key", "The key of this certificate, if that is not in the same file.")
+def call(
+    url: str,
+    name: str,
+    arguments: tuple[str, ...],
+    authorities: str | None,
+    certificate: str | None,
+    key: str | None,
+) -> None:
     """Call the method NAME of the root at URL, and print its result.
 
     Arguments are Python literals; what is not a literal is a string. KEY=VALUE is a keyword
     argument: write '"a=b"', quotes and all, for a string that looks like one.
     """
     args, kwargs = _arguments(arguments)
+    _check_tls(url, authorities, certificate, key)
+    context = None
     with _plain_errors():
-        text = asyncio.run(_call(url, name, args, kwargs))
+        if url.lower().startswith("pbs:"):
+            context = client_tls(
+                authorities, certificate=certificate, key=key, password=_key_password
+            )
+        text = asyncio.run(_call(connect(url, ssl=context), name, args, kwargs))
     _print(text)
 
 
@@ -156,8 +227,8 @@ def _literal(word: str) -> Any:
         return word
 
 
-async def _call(url: str, name: str, args: list[Any], kwargs: dict[str, Any]) -> str:
-    async with connect(url) as connection:
+async def _call(opening: connect, name: str, args: list[Any], kwargs: dict[str, Any]) -> str:
+    async with opening as connection:
         value = await connection.root.call(name, *args, **kwargs)
         # A reference can tell what it is only while it is alive.
         return pretty_repr(_Viewer().view(value), max_width=Console().width)
@@ -168,6 +239,43 @@ def _print(text: str) -> None:
     console = Console()
     text = text.encode(console.encoding, "backslashreplace").decode(console.encoding)
     console.print(ReprHighlighter()(text), soft_wrap=True)
+
+
+# passwd
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("user")
+@click.option("--pb-md5", is_flag=True, help="Keep the MD5 too, for programs of Twisted.")
+@click.option("--argon2", is_flag=True, help="Hash with Argon2 in place of scrypt.")
+@click.option("--delete", is_flag=True, help="Take the user out.")
+def passwd(file: str, user: str, pb_md5: bool, argon2: bool, delete: bool) -> None:
+    """Set the password of USER in FILE, for pellucid.PasswordFile.
+
+    The password is asked for. Where the input is no terminal it is the first line of the input.
+    """
+    if delete and (pb_md5 or argon2):
+        raise click.UsageError("--delete takes no other option")
+    with _plain_errors():
+        if delete:
+            if not write_account(file, user, None):
+                raise click.ClickException(f"{file} has no such user")
+            return
+        account = make_account(user, _password(), md5=pb_md5, with_argon2=argon2)
+        write_account(file, user, account)
+    if pb_md5:
+        click.echo(
+            "The file has the MD5 of this password now. Whoever reads it can log in with it.",
+            err=True,
+        )
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        asked: str = click.prompt("Password", hide_input=True, confirmation_prompt="Again")
+        return asked
+    return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
 
 
 # What the peer sent, made fit to be seen.

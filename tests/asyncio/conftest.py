@@ -9,6 +9,7 @@ import pytest
 import uvloop
 
 from pellucid.asyncio.calls import EAGER_TASKS
+from tests.asyncio.certificates import Certificates, make
 from tests.asyncio.pairs import PATIENCE, Reports, Run
 
 _T = TypeVar("_T")
@@ -69,3 +70,8 @@ def eager(request: pytest.FixtureRequest) -> bool:
     """Whether the tasks of calls run their first lines at once."""
     value: bool = request.param
     return value
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make(tmp_path_factory.mktemp("certificates"))

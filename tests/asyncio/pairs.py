@@ -15,6 +15,11 @@ from pellucid.asyncio.calls import EAGER_TASKS
 PATIENCE = 10.0
 FREE = "pb://127.0.0.1:0"
 
+# What a server says first, and what a client of PB and one of ours answer.
+OFFER = b"\x03\x80\x08\x82pellucid\x02\x82pb\x04\x82none"
+CHOICE = b"\x02\x82pb\x02\x80\x13\x87\x06\x81"
+OWN_CHOICE = b"\x08\x82pellucid\x02\x80\x13\x87\x06\x81"
+
 _T = TypeVar("_T")
 
 Reports = list[dict[str, Any]]
@@ -69,6 +74,26 @@ class Waiting(pellucid.Root):
 
     def remote_echo(self, value: object) -> object:
         return value
+
+
+class Seeing(pellucid.Root):
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def remote_see(self, n: int, *more: object) -> None:
+        self.seen.append(n)
+
+    async def remote_see_later(self, n: int, *more: object) -> None:
+        self.seen.append(n)
+        await asyncio.sleep(0)
+
+
+async def alone(connection: Connection) -> socket.socket:
+    """Give the other end of a connection that talks to a plain socket."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, ours)
+    return theirs
 
 
 async def join(client: Connection, server: Connection) -> Pair:

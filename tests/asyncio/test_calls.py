@@ -10,7 +10,7 @@ import pytest
 
 import pellucid
 from pellucid import InsecureJelly, Limits, RemoteError
-from pellucid.asyncio.calls import EAGER_TASKS
+from pellucid.asyncio.calls import EAGER_TASKS, Calls
 from pellucid.events import CallReceived
 from tests.asyncio.pairs import Echo, Reports, Run, Waiting, failure, pair, until
 
@@ -208,6 +208,7 @@ KINDS: dict[str, BaseException] = {
     "cancelled": asyncio.CancelledError("stop"),
     "exit": SystemExit(3),
     "interrupt": KeyboardInterrupt(),
+    "close": GeneratorExit("of its own"),
 }
 
 ways = pytest.mark.parametrize("way", ["plain", "quick", "slow"])
@@ -275,6 +276,18 @@ def test_cancelled_error_is_answered_as_an_error(run: Run, eager: bool, way: str
             assert isinstance(error, RemoteError)
             assert error.is_a("asyncio.exceptions.CancelledError")
             assert isinstance(await failure(client.root.call("cancel")), RemoteError)
+
+    run(main())
+
+
+@ways
+def test_generator_exit_is_answered_as_an_error(run: Run, eager: bool, way: str) -> None:
+    async def main() -> None:
+        async with pair(Failing(), eager=eager) as (client, _):
+            error = await failure(client.root.call(way, "close"))
+            assert isinstance(error, RemoteError)
+            assert error.is_a("builtins.GeneratorExit")
+            assert str(error) == "of its own"
 
     run(main())
 
@@ -421,6 +434,7 @@ def test_a_method_that_the_end_of_the_loop_cuts_off_is_not_answered(run: Run) ->
     async def main() -> None:
         async with pair() as (_, server):
             call = CallReceived(Echo(), "echo", (), {}, b"\x01\x81", True, 0)
+            assert isinstance(server._calls, Calls)
             serving = server._calls._serve(call, Promise(1), [])
             serving.send(None)
             serving.close()

@@ -11,7 +11,7 @@ import pytest
 
 import pellucid
 from pellucid import Connection, ConnectionLost, Limits, RemoteProtocolError
-from pellucid.asyncio import connection as connections
+from pellucid.asyncio import link as connections
 from tests.asyncio.pairs import FREE, Echo, Run, at_once, turn, until
 
 
@@ -166,6 +166,19 @@ def test_a_server_that_says_nothing(run: Run) -> None:
     error = run(connect_to(lambda *_: None, handshake_time=0.02))
     assert isinstance(error.__cause__, RemoteProtocolError)
     assert "no dialect was agreed within 0.02 s" in str(error)
+
+
+def test_what_is_raised_is_not_logged_too(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    run(connect_to(lambda _, writer: writer.write(b"\x01\x80\x01\x82x")))
+    run(connect_to(lambda *_: None, handshake_time=0.02))
+
+    async def give_up() -> None:
+        async with server_that(lambda *_: None) as url:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(pellucid.connect(url), 0.02)
+
+    run(give_up())
+    assert caplog.records == []
 
 
 def test_a_server_that_offers_no_known_dialect(run: Run) -> None:

@@ -102,6 +102,26 @@ def test_port_0_takes_a_free_one(run: Run) -> None:
     run(main())
 
 
+def test_addresses_are_told_before_anything_listens(
+    run: Run, resolve: Callable[..., None], place: Path
+) -> None:
+    async def main() -> None:
+        seen: list[tuple[str, ...]] = []
+
+        def refuse(hosts: tuple[str, ...]) -> None:
+            seen.append(hosts)
+            raise RuntimeError("no")
+
+        resolve("127.0.0.1", "127.0.0.2")
+        for address in (Address("somewhere", 0), Address(path=str(place))):
+            with pytest.raises(RuntimeError, match="no"):
+                await listen(asyncio.Protocol, address, refuse)
+            (await listen(asyncio.Protocol, address, seen.append)).close()
+        assert seen == [("127.0.0.1", "127.0.0.2")] * 2 + [()] * 2
+
+    run(main())
+
+
 @needs_ipv6
 def test_one_port_for_all_addresses_of_a_name(run: Run, resolve: Callable[..., None]) -> None:
     async def main() -> None:

@@ -409,8 +409,8 @@ def test_the_loop_closed_under_an_open_connection(runner: asyncio.Runner) -> Non
     del thing
     gc.collect()
     connection._loop = real
-    assert broker.imports.owes
-    broker.imports._awake = False
+    assert broker.owes
+    broker.releases._awake = False
     runner.run(together.__aexit__(None, None, None))
 
 

@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import logging
+import socket
 import stat
+import struct
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from weakref import ref
@@ -11,9 +13,23 @@ from weakref import ref
 import pytest
 
 import pellucid
-from pellucid import Connection, Limits, LocalProtocolError, Server
+from pellucid import Connection, ConnectionLost, Limits, LocalProtocolError, Server
 from pellucid.asyncio import url
-from tests.asyncio.pairs import FREE, Echo, Run, Thing, Waiting, at_once, failure, until
+from pellucid.banana import encode
+from tests.asyncio.certificates import SECURE, Certificates
+from tests.asyncio.pairs import (
+    CHOICE,
+    FREE,
+    OFFER,
+    Echo,
+    Reports,
+    Run,
+    Thing,
+    Waiting,
+    at_once,
+    failure,
+    until,
+)
 
 
 def test_serve_can_be_awaited(run: Run) -> None:
@@ -161,7 +177,7 @@ def test_only_a_root_can_be_served() -> None:
 
 
 def test_a_url_that_can_not_be_read_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="begins with pb://"):
+    with pytest.raises(ValueError, match="begins with pb://, pbs"):
         pellucid.serve(Echo(), "http://localhost")
 
 
@@ -182,6 +198,20 @@ def test_a_name_has_a_url_for_each_address(run: Run) -> None:
             for url in server.urls:
                 async with pellucid.connect(url) as connection:
                     assert await connection.root.call("echo", 1) == 1
+
+    run(main())
+
+
+def test_small_writes_are_not_held_back(run: Run) -> None:
+    async def main() -> None:
+        async with (
+            pellucid.serve(Echo(), FREE) as server,
+            pellucid.connect(server.url) as client,
+        ):
+            for connection in (client, *server.connections):
+                assert connection._transport is not None
+                sock = connection._transport.get_extra_info("socket")
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     run(main())
 
@@ -218,7 +248,7 @@ def test_limits_registry_and_tracebacks_are_those_of_each_connection(run: Run) -
             assert isinstance(error, pellucid.RemoteError)
             assert error.remote_traceback is not None
             assert "in remote_fail" in error.remote_traceback
-            assert server.connections[0]._limits is limits
+            assert server.connections[0].limits is limits
 
     run(main())
 
@@ -229,7 +259,7 @@ def test_a_client_that_says_nothing_is_dropped(run: Run) -> None:
         async with pellucid.serve(Echo(), FREE, limits=limits) as server:
             port = int(server.url.rsplit(":", 1)[1])
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            assert await reader.read() == b"\x02\x80\x02\x82pb\x04\x82none"
+            assert await reader.read() == OFFER
             writer.close()
             await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
             await until(lambda: server.connections == ())
@@ -355,11 +385,62 @@ def test_closing_twice_is_closing_once(run: Run) -> None:
 def test_a_server_that_never_listened_can_be_closed(run: Run) -> None:
     async def main() -> None:
         address = url.parse(FREE)
-        server = Server(Echo(), address, limits=None, registry=None, tracebacks=False)
+        server = Server(Echo(), address, ssl=None, limits=None, registry=None, tracebacks=False)
         server.close()
         await server.wait_closed()
 
     run(main())
+
+
+def test_who_has_gone_at_once_is_not_taken_for_somebody_on_this_machine(run: Run) -> None:
+    class Who(pellucid.Root):
+        def __init__(self) -> None:
+            self.seen: list[tuple[bool, str]] = []
+
+        def remote_x(self) -> None:
+            connection = pellucid.current_call().connection
+            self.seen.append((connection.unix, connection.host))
+
+    async def main() -> None:
+        root = Who()
+        call = encode([b"message", 1, b"root", b"x", 0, [b"tuple"], [b"dictionary"]])
+        made: list[Connection] = []
+        async with pellucid.serve(root, FREE) as server:
+            accept = server._accept
+            server._accept = lambda: made.append(accept()) or made[-1]  # type: ignore[method-assign]
+            server._listening.close()  # type: ignore[union-attr]
+            await server._start()
+            port = int(server.url.rsplit(":", 1)[1])
+            for _ in range(30):
+                with socket.create_connection(("127.0.0.1", port)) as sock:
+                    sock.sendall(CHOICE + call)
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await until(lambda: len(made) == 30 and not server.connections)
+            # And the system may still know who it was.
+            assert {connection.unix for connection in made} == {False}
+            assert {connection.host for connection in made} <= {"", "127.0.0.1"}
+            assert set(root.seen) <= {(False, "127.0.0.1")}
+            assert all(each.peer.startswith(("pb://1", "somebody")) for each in made)
+
+    run(main())
+
+
+def test_many_broken_clients_do_not_fill_the_log(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with pellucid.serve(Echo(), FREE) as server:
+            server._faults._most = 5
+            port = int(server.url.rsplit(":", 1)[1])
+            for _ in range(8):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"\xff")
+                await reader.read()
+                writer.close()
+
+    run(main())
+    assert len(caplog.records) == 6
+    assert "left out" in caplog.text
 
 
 def test_a_broken_client_does_not_disturb_the_others(
@@ -373,7 +454,7 @@ def test_a_broken_client_does_not_disturb_the_others(
             port = int(server.url.rsplit(":", 1)[1])
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"\xff")
-            assert await reader.read() == b"\x02\x80\x02\x82pb\x04\x82none"
+            assert await reader.read() == OFFER
             writer.close()
             await writer.wait_closed()
             assert await connection.root.call("echo", 1) == 1
@@ -381,3 +462,82 @@ def test_a_broken_client_does_not_disturb_the_others(
     with caplog.at_level(logging.WARNING, "pellucid"):
         run(main())
     assert "the connection was ended" in caplog.text
+
+
+class Gate:
+    """Has a root of its own for each connection, and refuses some addresses."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = refused
+        self.seen: list[object] = []
+
+    def root_for(self, connection: Connection) -> pellucid.Root:
+        return Inside(connection)
+
+    def check_serving(self, hosts: tuple[str, ...], encrypted: bool) -> None:
+        self.seen.append((hosts, encrypted))
+        if set(hosts) & set(self.refused):
+            raise LocalProtocolError("not there")
+
+
+class Inside(pellucid.Root):
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def remote_who(self) -> str:
+        return self.connection.peer
+
+    def remote_same(self) -> bool:
+        return pellucid.current_call().connection is self.connection
+
+
+def test_a_root_for_each_connection(run: Run, certificates: Certificates) -> None:
+    async def main() -> None:
+        gate = Gate()
+        async with pellucid.serve(gate, FREE) as server:
+            peers = set()
+            for _ in range(2):
+                async with pellucid.connect(server.url) as connection:
+                    peers.add(await connection.root.call("who"))
+                    assert await connection.root.call("same") is True
+            assert len(peers) == 2
+        context = certificates.server_tls()
+        async with (
+            pellucid.serve(gate, SECURE, ssl=context) as server,
+            pellucid.connect(server.url, ssl=certificates.client_tls()) as connection,
+        ):
+            assert (await connection.root.call("who")).startswith("pbs://127.0.0.1:")
+        with TemporaryDirectory(prefix="pb") as place:
+            async with pellucid.serve(gate, f"pb+unix://{place}/x"):
+                pass
+        here = ("127.0.0.1",)
+        assert gate.seen == [(here, False), (here, True), ((), False)]
+
+    run(main())
+
+
+def test_a_root_that_can_not_be_made(
+    run: Run, certificates: Certificates, reports: Reports
+) -> None:
+    class Broken(Gate):
+        def root_for(self, connection: Connection) -> pellucid.Root:
+            raise KeyError("broken")
+
+    async def main() -> None:
+        context = certificates.server_tls()
+        async with pellucid.serve(Broken(), SECURE, ssl=context) as server:
+            with pytest.raises(ConnectionLost, match="closed the connection during opening"):
+                await pellucid.connect(server.url, ssl=certificates.client_tls())
+            assert server.connections == ()
+            await until(lambda: len(reports) == 1)
+            assert isinstance(reports.pop()["exception"], KeyError)
+
+    run(main())
+
+
+def test_a_root_that_refuses_to_be_served_there(run: Run) -> None:
+    async def main() -> None:
+        with pytest.raises(LocalProtocolError, match="not there"):
+            await pellucid.serve(Gate("127.0.0.1"), FREE)
+
+    run(main())

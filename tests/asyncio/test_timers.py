@@ -1,10 +1,10 @@
-"""Timers with names, and waiting to the end."""
+"""Timers with names, lines that are logged seldom, and waiting to the end."""
 
 import asyncio
 
 import pytest
 
-from pellucid.asyncio.timers import Timers, finish
+from pellucid.asyncio.timers import Seldom, Timers, finish
 from tests.asyncio.pairs import Run
 
 
@@ -83,3 +83,21 @@ def test_finish_passes_on_what_goes_wrong(run: Run) -> None:
             await finish(closing)
 
     run(main())
+
+
+def test_a_line_that_comes_too_often_is_left_out_for_a_while(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = 100.0
+    log = Seldom(lambda: now, most=2, period=60)
+    for n in range(5):
+        log.warning("line %d", n)
+    texts = [record.getMessage() for record in caplog.records]
+    assert texts == ["line 0", "line 1", "further lines of this kind are left out for up to 60 s"]
+    caplog.clear()
+    now += 59
+    log.warning("line 5")
+    assert caplog.records == []
+    now += 1
+    log.warning("line 6")
+    assert [record.getMessage() for record in caplog.records] == ["line 6"]

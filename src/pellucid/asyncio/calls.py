@@ -1,21 +1,26 @@
 """Running the methods that the other side calls.
 
-Calls start in the order in which they arrive. A plain method is answered at once, without a task;
-an async one has one task and one context from its first line to its last.
+Calls start in the order in which they arrive, each in a context of its own. A plain method is
+answered at once, without a task; an async one has one task from its first line to its last.
 """
 
 import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
+from contextvars import Context, copy_context
 from inspect import iscoroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..broker import Broker
 from ..errors import is_expected
 from ..events import CallReceived
+from .current import invoke
 
-__all__ = ["EAGER_TASKS", "Calls"]
+if TYPE_CHECKING:
+    from .connection import Connection
+
+__all__ = ["EAGER_TASKS", "Calls", "Runner", "raise_later"]
 
 log = logging.getLogger("pellucid")
 
@@ -24,6 +29,26 @@ _LOGGED = 2_000
 
 # From Python 3.12 a task can run its first step at once.
 EAGER_TASKS = hasattr(asyncio, "eager_task_factory")
+
+
+class Runner(Protocol):
+    """What runs the calls of one connection. `running` names those that have not ended."""
+
+    @property
+    def running(self) -> dict[Any, str]:
+        """What still runs, with the names of the methods."""
+
+    def start(self, call: CallReceived) -> bool:
+        """Start a call. False if no other may start before the next iteration of the loop."""
+
+    def cancel(self) -> None:
+        """The connection ended: cancel what still runs."""
+
+    def current(self) -> Any:
+        """Give the key in `running` of the call that runs this, None if none does.
+
+        It has `add_done_callback`.
+        """
 
 
 class Calls:
@@ -35,6 +60,7 @@ class Calls:
     __slots__ = (
         "_answered",
         "_broker",
+        "_connection",
         "_eager",
         "_finished",
         "_loop",
@@ -44,12 +70,14 @@ class Calls:
 
     def __init__(
         self,
+        connection: "Connection",
         loop: asyncio.AbstractEventLoop,
         broker: Broker,
         answered: Callable[[], None],
         finished: Callable[[], None],
         eager: bool = EAGER_TASKS,
     ) -> None:
+        self._connection = connection
         self._loop = loop
         self._broker = broker
         self._answered = answered
@@ -64,30 +92,31 @@ class Calls:
 
         Then no other call may start before that iteration.
         """
+        context = copy_context()
         try:
-            result = call.target.find_method(call.name)(*call.args, **call.kwargs)
+            result = context.run(invoke, self._connection, call)
             awaitable = hasattr(type(result), "__await__")
         except BaseException as error:
             self._fail(call, error)
             return True
         if awaitable:
-            return self._start_task(call, result)
+            return self._start_task(call, result, context)
         self._answer(call, result)
         return True
 
-    def _start_task(self, call: CallReceived, result: Awaitable[Any]) -> bool:
+    def _start_task(self, call: CallReceived, result: Awaitable[Any], context: Context) -> bool:
         task: asyncio.Task[None]
         begun: list[bool] = []
         if self._eager:
             self._starting = True
             try:
-                task = _eager_task(self._serve(call, result, begun), self._loop)
+                task = _eager_task(self._serve(call, result, begun), self._loop, context)
             finally:
                 self._starting = False
             if task.done():
                 return True
         else:
-            task = self._loop.create_task(self._serve(call, result, begun))
+            task = self._loop.create_task(self._serve(call, result, begun), context=context)
         self.running[task] = call.name
 
         def done(task: asyncio.Task[None]) -> None:
@@ -106,9 +135,9 @@ class Calls:
         begun.append(True)
         try:
             value = await result
-        except GeneratorExit:
-            raise  # The loop was closed over it.
         except BaseException as error:
+            if isinstance(error, GeneratorExit) and self.current() is None:
+                raise  # The loop was closed over it, and it is closed now.
             self._fail(call, error)
         else:
             self._answer(call, value)
@@ -128,9 +157,7 @@ class Calls:
             text = "".join(traceback.format_exception(error))
         self._broker.fail(call, error, text)
         self._answered()
-        if isinstance(error, (SystemExit, KeyboardInterrupt)):
-            # Out of a callback of its own, because a transport would take it for its own failure.
-            self._loop.call_soon(_raise, error)
+        raise_later(self._loop, error)
 
     def cancel(self) -> None:
         """The connection ended: cancel what still runs."""
@@ -146,10 +173,19 @@ class Calls:
         return task if self._starting or task in self.running else None
 
 
-def _eager_task(coroutine: Any, loop: asyncio.AbstractEventLoop) -> "asyncio.Task[None]":
+def raise_later(loop: asyncio.AbstractEventLoop, error: BaseException) -> None:
+    """Let an error go on to the loop if it is one that ends the program."""
+    if isinstance(error, (SystemExit, KeyboardInterrupt)):
+        # Out of a callback of its own, because a transport would take it for its own failure.
+        loop.call_soon(_raise, error)
+
+
+def _eager_task(
+    coroutine: Any, loop: asyncio.AbstractEventLoop, context: Context
+) -> "asyncio.Task[None]":
     # The keyword is not known to the type checker when it checks for 3.11.
     options: Any = {"eager_start": True}
-    return asyncio.Task(coroutine, loop=loop, **options)
+    return asyncio.Task(coroutine, loop=loop, context=context, **options)
 
 
 def _log(name: str, error: BaseException) -> None:

@@ -1,57 +1,52 @@
 """Opening a connection."""
 
 import asyncio
-from collections.abc import Generator
-from types import TracebackType
+import ssl as library
 from typing import Any
 
 from ..errors import ConnectionLost
 from ..limits import Limits
 from ..registry import Registry
+from . import tls
 from . import url as urls
 from .connection import Connection
+from .opening import Opening
 
 __all__ = ["connect"]
 
 
-class connect:
+class connect(Opening[Connection]):
     """Connect to a server: `connection = await connect(url)`, or `async with connect(url) as ...`.
 
-    Raises OSError if nothing answers, ConnectionLost if the server ends the connection before the
-    dialect is agreed, with the reason as its cause, and ValueError for a URL that can't be read.
+    For `pbs://` the certificate of the server is checked; `ssl` says how, and what to show of this
+    side (see `client_tls`). Raises OSError if nothing answers, ConnectionLost if TLS or the dialect
+    are not agreed, with the reason as its cause, and ValueError for a URL that can't be read.
     """
 
+    connection_type = Connection
+
     def __init__(
-        self, url: str, /, *, limits: Limits | None = None, registry: Registry | None = None
+        self,
+        url: str,
+        /,
+        *,
+        ssl: library.SSLContext | None = None,
+        limits: Limits | None = None,
+        registry: Registry | None = None,
     ) -> None:
         self._address = urls.parse(url)
-        self._limits = limits
+        tls.check(self._address, ssl, "client")
+        self._ssl = ssl
+        self._limits = Limits() if limits is None else limits
         self._registry = registry
-        self._connection: Connection | None = None
 
-    def __await__(self) -> Generator[object, None, Connection]:
-        return self._open().__await__()
+    def _make(self) -> Connection:
+        return self.connection_type(
+            "client", peer=str(self._address), limits=self._limits, registry=self._registry
+        )
 
     async def _open(self) -> Connection:
-        loop = asyncio.get_running_loop()
-        address = self._address
-
-        def protocol() -> Connection:
-            return Connection(
-                "client", peer=str(address), limits=self._limits, registry=self._registry
-            )
-
-        if address.path is not None:
-            _, connection = await loop.create_unix_connection(protocol, address.path)
-        else:
-            options: dict[str, Any] = {}
-            if isinstance(loop, asyncio.BaseEventLoop):
-                # As curl and browsers do: the next address has its turn after a quarter of a
-                # second. uvloop does not know it.
-                options["happy_eyeballs_delay"] = 0.25
-            _, connection = await loop.create_connection(
-                protocol, address.host, address.port, **options
-            )
+        connection = await self._reach()
         try:
             await connection.wait_ready()
         except BaseException:
@@ -59,15 +54,25 @@ class connect:
             raise
         return connection
 
-    async def __aenter__(self) -> Connection:
-        self._connection = await self._open()
-        return self._connection
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._connection is not None
-        await self._connection.__aexit__(kind, error, traceback)
+    async def _reach(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        address = self._address
+        if address.path is not None:
+            _, connection = await loop.create_unix_connection(self._make, address.path)
+            return connection
+        options: dict[str, Any] = {}
+        if isinstance(loop, asyncio.BaseEventLoop):
+            # As curl and browsers do: the next address has its turn after a quarter of a second.
+            # uvloop does not know it.
+            options["happy_eyeballs_delay"] = 0.25
+        if not address.tls:
+            _, connection = await loop.create_connection(
+                self._make, address.host, address.port, **options
+            )
+            return connection
+        context = tls.client_tls() if self._ssl is None else self._ssl
+        plain, _ = await loop.create_connection(tls.Secret, address.host, address.port, **options)
+        try:
+            return await tls.handshake(plain, self._make, context, self._limits, address.host)
+        except OSError as error:
+            raise tls.lost(address, error) from error

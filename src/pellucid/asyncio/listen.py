@@ -42,9 +42,18 @@ class Listening:
                 os.unlink(self.path)
 
 
-async def listen(accept: Callable[[], asyncio.BaseProtocol], address: Address) -> Listening:
-    """Listen on an address. Raises OSError if it can't be had."""
+async def listen(
+    accept: Callable[[], asyncio.BaseProtocol],
+    address: Address,
+    check: Callable[[tuple[str, ...]], object] | None = None,
+) -> Listening:
+    """Listen on an address. Raises OSError if it can't be had.
+
+    Before that, `check` is told the IP addresses, of which a Unix socket has none.
+    """
     if address.path is not None:
+        if check is not None:
+            check(())
         sock, inode = _unix_socket(address.path, address.mode)
         made = Listening((str(address),), (), address.path, inode)
         return await _serve(accept, made, [sock])
@@ -53,6 +62,8 @@ async def listen(accept: Callable[[], asyncio.BaseProtocol], address: Address) -
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
     hosts = dict.fromkeys((int(family), where) for family, _, _, _, where in found)
+    if check is not None:
+        check(tuple(str(where[0]) for _, where in hosts))
     sockets = _tcp_sockets(list(hosts), address.port)
     port = sockets[0].getsockname()[1]
     names = [address.host, *(str(sock.getsockname()[0]) for sock in sockets)]
@@ -116,7 +127,8 @@ def _bind_all(hosts: Sequence[_Host], port: int) -> list[socket.socket]:
 
 
 def _bind(family: int, where: tuple[Any, ...]) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sets TCP_NODELAY where it sees this protocol, which accepted sockets inherit.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -24,6 +24,7 @@ class Outgoing:
     """
 
     __slots__ = (
+        "_below",
         "_broker",
         "_corked",
         "_loop",
@@ -51,6 +52,7 @@ class Outgoing:
         self._stalled = stalled
         self._stall_time = broker.limits.stall_time
         self._transport: asyncio.WriteTransport | None = None
+        self._below: asyncio.WriteTransport | None = None
         self._corked = False
         self.paused = False
         self._written = 0
@@ -58,9 +60,12 @@ class Outgoing:
         self._waiters: set[asyncio.Future[None]] = set()
         self.in_turn = False
 
-    def start(self, transport: asyncio.WriteTransport) -> None:
-        """The transport is there."""
+    def start(
+        self, transport: asyncio.WriteTransport, below: asyncio.WriteTransport | None = None
+    ) -> None:
+        """The transport is there. If it is one of TLS, `below` carries it, and may be full too."""
         self._transport = transport
+        self._below = below
         # Whoever is over the limit for bytes must hear when there is room again.
         transport.set_write_buffer_limits(min(_HIGH_WATER, self._broker.limits.out_bytes - 1))
         self._write()
@@ -84,9 +89,9 @@ class Outgoing:
         """Send all that there is. What releasing references takes is spread over several turns."""
         self._corked = False
         broker = self._broker
-        if broker.messages_to_send or broker.imports.owes:
+        if broker.messages_to_send or broker.owes:
             self._write()
-            if broker.imports.owes and not self.paused and not broker.closed:
+            if broker.owes and not self.paused and not broker.closed:
                 self._loop.call_soon(self.uncork)
 
     def _write(self) -> None:
@@ -103,6 +108,8 @@ class Outgoing:
         """Look at how much of what was written has not left."""
         if self._transport is not None:
             left = self._transport.get_write_buffer_size()
+            if self._below is not None:
+                left += self._below.get_write_buffer_size()
             if left or self._unsent:
                 self._unsent = left
                 self._broker.data_left(left)

@@ -1,15 +1,16 @@
-"""Handles on the objects of the other side, with verbs."""
+"""Handles on what the other side has, with verbs."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from .. import references
+from .. import caches, references
 from ..broker import Broker
+from ..errors import LimitExceeded
 
 if TYPE_CHECKING:
     from .connection import Connection
 
-__all__ = ["RemoteReference"]
+__all__ = ["CacheObserver", "RemoteReference"]
 
 
 class RemoteReference(references.RemoteReference):
@@ -50,3 +51,40 @@ class RemoteReference(references.RemoteReference):
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]} at {self.connection.peer}>"
+
+
+class CacheObserver(caches.CacheObserver):
+    """A handle on the copy that the other side has of a cache: call its `observe_` methods.
+
+    `perspective` is on whose behalf it was sent. After `stopped_observing` it is dead.
+    """
+
+    __slots__ = ("connection",)
+
+    def __init__(
+        self, broker: Broker, luid: int, perspective: Any, connection: "Connection"
+    ) -> None:
+        super().__init__(broker, luid, perspective)
+        self.connection = connection
+
+    def call(self, name: str, /, *args: Any, **kwargs: Any) -> "asyncio.Future[Any]":
+        """Call a method of the copy, and give the future of its result, as a reference does."""
+        return self.connection._call(self, name, args, kwargs)
+
+    def notify(self, name: str, /, *args: Any, **kwargs: Any) -> None:
+        """Tell the copy of a change, and want no answer.
+
+        Raises InsecureJelly and DeadReferenceError at once. Where the other side does not take what
+        is sent, its copy would be wrong from now on: then its connection is ended.
+        """
+        try:
+            self.connection._notify(self, name, args, kwargs)
+        except LimitExceeded as error:
+            if error.limit not in ("out_bytes", "calls_pending"):
+                raise
+            self.connection._give_up(error)
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether the connection of this copy has ended."""
+        return self.connection.closed

@@ -1,41 +1,54 @@
 """Serving an object to everybody who connects."""
 
 import asyncio
-from collections.abc import Generator
-from types import TracebackType
+import ssl as library
 from typing import Any
 
 from ..limits import Limits
 from ..registry import Registry
+from . import tls
 from . import url as urls
 from .connection import Connection
 from .listen import Listening, listen
-from .timers import finish
+from .opening import Closing, Opening
+from .timers import Seldom, finish
 
 __all__ = ["Server", "serve"]
 
+# So many mistakes of all its peers together a server logs in a minute.
+_FAULTS = 100
 
-class Server:
+
+class Server(Closing):
     """A server that listens. `urls` are its addresses, with the real port; `url` is the first."""
+
+    connection_type = Connection
 
     def __init__(
         self,
         root: Any,
         address: urls.Address,
         *,
+        ssl: library.SSLContext | None,
         limits: Limits | None,
         registry: Registry | None,
         tracebacks: bool,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._root = root
         self._address = address
-        self._limits = limits
+        self._ssl = ssl
+        self._limits = Limits() if limits is None else limits
         self._registry = registry
         self._tracebacks = tracebacks
         self._listening: Listening | None = None
+        # The handshakes that are under way, and what they are made on.
+        self._handshakes: dict[asyncio.Task[None], asyncio.Transport] = {}
         self._connections: dict[Connection, None] = {}
         self._closing = False
         self._closed: asyncio.Event = asyncio.Event()
+        self._log = Seldom(self._loop.time)
+        self._faults = Seldom(self._loop.time, most=_FAULTS)
         self.urls: tuple[str, ...] = ()
 
     @property
@@ -49,27 +62,67 @@ class Server:
         return tuple(self._connections)
 
     async def _start(self) -> None:
-        self._listening = await listen(self._accept, self._address)
+        accept = self._accept if self._ssl is None else self._accept_secret
+        self._listening = await listen(accept, self._address, self._check)
         self.urls = self._listening.urls
 
+    def _check(self, hosts: tuple[str, ...]) -> None:
+        if hasattr(type(self._root), "check_serving"):
+            self._root.check_serving(hosts, self._ssl is not None)
+
     def _accept(self) -> Connection:
-        connection = Connection(
+        connection = self.connection_type(
             "server",
             root=self._root,
             limits=self._limits,
             registry=self._registry,
             tracebacks=self._tracebacks,
+            faults=self._faults,
         )
         self._connections[connection] = None
         connection.on_done(self._forget)
         if self._closing:
-            asyncio.get_running_loop().call_soon(connection.close)
+            self._loop.call_soon(connection.close)
         return connection
 
     def _forget(self, connection: Connection) -> None:
         del self._connections[connection]
-        if self._closing and not self._connections:
+        self._check_closed()
+
+    def _check_closed(self) -> None:
+        if self._closing and not self._connections and not self._handshakes:
             self._closed.set()
+
+    # TLS. A connection is made when its handshake is through.
+
+    def _accept_secret(self) -> tls.Secret:
+        return tls.Secret(self._begin_handshake)
+
+    def _begin_handshake(self, plain: asyncio.Transport) -> None:
+        if self._closing:
+            plain.abort()
+            return
+        # The system forgets the name of who has gone.
+        peer = plain.get_extra_info("peername")
+        task = self._loop.create_task(self._shake_hands(plain, peer))
+        self._handshakes[task] = plain
+        task.add_done_callback(self._handshake_ended)
+
+    async def _shake_hands(self, plain: asyncio.Transport, peer: tuple[Any, ...] | None) -> None:
+        assert self._ssl is not None
+        try:
+            await tls.handshake(plain, self._accept, self._ssl, self._limits)
+        except OSError as error:
+            name = str(urls.Address(peer[0], peer[1], tls=True)) if peer else "somebody"
+            self._log.warning("%s: TLS handshake failed: %s", name, tls.explain(error))
+
+    def _handshake_ended(self, task: "asyncio.Task[None]") -> None:
+        del self._handshakes[task]
+        if not task.cancelled():
+            task.result()
+        self._check_closed()
+
+    # The end.
 
     def close(self) -> None:
         """Stop listening, and close every connection as `Connection.close` does."""
@@ -78,22 +131,29 @@ class Server:
         self._closing = True
         if self._listening is not None:
             self._listening.close()
+        for task, plain in self._handshakes.items():
+            task.cancel()
+            plain.abort()
         for connection in self.connections:
             connection.close()
-        if not self._connections:
-            self._closed.set()
+        self._check_closed()
 
     async def wait_closed(self) -> None:
         """Wait until the server is closed, with all its connections and their methods.
 
         Raises LocalProtocolError inside a method that one of its connections called.
         """
-        self._check_outside()
-        await self._closed.wait()
+        self.check_outside()
+        await self.finished()
 
-    def _check_outside(self) -> None:
+    def check_outside(self) -> None:
+        """Raise LocalProtocolError inside a method that one of its connections called."""
         for connection in self._connections:
             connection.check_outside()
+
+    async def finished(self) -> None:
+        """Wait as `wait_closed` does, wherever from."""
+        await self._closed.wait()
 
     async def serve_forever(self) -> None:
         """Serve until the server is closed, or this is cancelled: then it closes first."""
@@ -101,32 +161,22 @@ class Server:
             await self._closed.wait()
         finally:
             self.close()
-            await finish(self._closed.wait)
-
-    async def __aenter__(self) -> "Server":
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-        self._check_outside()
-        await finish(self._closed.wait)
+            await finish(self.finished)
 
     def __repr__(self) -> str:
         return f"<Server {'closed' if self._closing else 'at'} {' '.join(self.urls)}>"
 
 
-class serve:
+class serve(Opening[Server]):
     """Serve `root`: `server = await serve(root, url)`, or `async with serve(root, url) as server`.
 
-    `root` is an object whose `remote_` methods everybody may call. The URL is `pb://host:port`,
-    with port 0 for a free one, or `pb+unix:///path`. With `tracebacks`, errors take their traceback
-    along to the caller. Raises OSError if the address can't be had.
+    `root` is an object whose `remote_` methods everybody may call, or a Portal. The URL is
+    `pb://host:port`, with port 0 for a free one, `pbs://host:port` for TLS with the context `ssl`
+    (see `server_tls`), or `pb+unix:///path`. With `tracebacks`, errors take their traceback along
+    to the caller. Raises OSError if the address can't be had.
     """
+
+    server_type = Server
 
     def __init__(
         self,
@@ -134,42 +184,24 @@ class serve:
         url: str = "pb://localhost",
         /,
         *,
+        ssl: library.SSLContext | None = None,
         limits: Limits | None = None,
         registry: Registry | None = None,
         tracebacks: bool = False,
     ) -> None:
-        if not callable(getattr(root, "find_method", None)):
+        if not hasattr(type(root), "root_for") and not callable(getattr(root, "find_method", None)):
             raise TypeError(f"{type(root).__name__} can't be served: derive it from pellucid.Root")
         self._address = urls.parse(url)
+        tls.check(self._address, ssl, "server")
         self._root = root
-        self._limits = limits
-        self._registry = registry
-        self._tracebacks = tracebacks
-        self._server: Server | None = None
-
-    def __await__(self) -> Generator[object, None, Server]:
-        return self._open().__await__()
+        self._options: dict[str, Any] = {
+            "ssl": ssl,
+            "limits": limits,
+            "registry": registry,
+            "tracebacks": tracebacks,
+        }
 
     async def _open(self) -> Server:
-        server = Server(
-            self._root,
-            self._address,
-            limits=self._limits,
-            registry=self._registry,
-            tracebacks=self._tracebacks,
-        )
+        server = self.server_type(self._root, self._address, **self._options)
         await server._start()
         return server
-
-    async def __aenter__(self) -> Server:
-        self._server = await self._open()
-        return self._server
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._server is not None
-        await self._server.__aexit__(kind, error, traceback)

@@ -1,10 +1,13 @@
-"""The timers of one connection, and waiting that nobody interrupts."""
+"""Time: the timers of one connection, lines that are logged seldom, waiting to the end."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-__all__ = ["Timers", "finish"]
+__all__ = ["Seldom", "Timers", "finish"]
+
+log = logging.getLogger("pellucid")
 
 
 class Timers:
@@ -38,6 +41,38 @@ class Timers:
 
     def __contains__(self, name: str) -> bool:
         return name in self._handles
+
+
+class Seldom:
+    """A log of what others can cause as often as they like: `most` lines in `period` seconds."""
+
+    __slots__ = ("_begun", "_clock", "_lines", "_most", "_period")
+
+    def __init__(self, clock: Callable[[], float], most: int = 10, period: float = 60.0) -> None:
+        self._clock = clock
+        self._most = most
+        self._period = period
+        self._begun = clock()
+        self._lines = 0
+
+    def warning(self, text: str, *args: object) -> None:
+        """Log a line, or leave it out."""
+        self._log(logging.WARNING, text, args)
+
+    def info(self, text: str, *args: object) -> None:
+        """Log a line that is nobody's fault here, or leave it out."""
+        self._log(logging.INFO, text, args)
+
+    def _log(self, level: int, text: str, args: tuple[object, ...]) -> None:
+        now = self._clock()
+        if now - self._begun >= self._period:
+            self._begun = now
+            self._lines = 0
+        self._lines += 1
+        if self._lines <= self._most:
+            log.log(level, text, *args)
+        if self._lines == self._most:
+            log.log(level, "further lines of this kind are left out for up to %g s", self._period)
 
 
 async def finish(wait: Callable[[], Awaitable[object]]) -> None:

@@ -1,4 +1,4 @@
-"""Addresses: `pb://host[:port]` and `pb+unix:///path`."""
+"""Addresses: `pb://host[:port]`, `pbs://host[:port]` for TLS, and `pb+unix:///path`."""
 
 import re
 from dataclasses import dataclass
@@ -11,18 +11,22 @@ DEFAULT_PORT = 8787
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens: a host and a port, or the path of a Unix socket and its mode."""
+    """Where a server listens: a host and a port, or the path of a Unix socket and its mode.
+
+    `tls` tells whether the connections are under TLS.
+    """
 
     host: str = ""
     port: int = DEFAULT_PORT
     path: str | None = None
     mode: int = 0o600
+    tls: bool = False
 
     def __str__(self) -> str:
         if self.path is not None:
             return f"pb+unix://{quote(self.path)}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"pb://{host}:{self.port}"
+        return f"{'pbs' if self.tls else 'pb'}://{host}:{self.port}"
 
 
 def parse(url: str) -> Address:
@@ -37,12 +41,16 @@ def parse(url: str) -> Address:
         raise ValueError(f"{url!r}: {error}") from None
     if parts.scheme == "pb+unix":
         return _unix(url, parts)
-    if parts.scheme != "pb":
-        raise ValueError(f"{url!r}: a URL begins with pb:// or pb+unix://")
+    if parts.scheme not in ("pb", "pbs"):
+        raise ValueError(f"{url!r}: a URL begins with pb://, pbs:// or pb+unix://")
     superfluous = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
     if not parts.hostname or superfluous:
         raise ValueError(f"{url!r}: an address is written pb://host or pb://host:port")
-    return Address(host=parts.hostname, port=DEFAULT_PORT if port is None else port)
+    return Address(
+        host=parts.hostname,
+        port=DEFAULT_PORT if port is None else port,
+        tls=parts.scheme == "pbs",
+    )
 
 
 def _unix(url: str, parts: SplitResult) -> Address:

@@ -1,0 +1,455 @@
+"""The life of one transport: its opening, the turns in which its bytes become calls, its end."""
+
+import asyncio
+import logging
+import os
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from threading import get_ident
+from typing import Any, cast
+from weakref import WeakKeyDictionary, WeakSet
+
+from .. import references
+from ..broker import Broker
+from ..caches import CacheObserver
+from ..errors import ConnectionLost, RemoteProtocolError
+from ..events import CallReceived, Event
+from ..limits import Limits
+from ..registry import Registry
+from .calls import Runner
+from .outgoing import Outgoing
+from .timers import Seldom, Timers
+from .tls import Certificate, Farewell, certificate_of
+from .url import Address
+
+__all__ = ["Link"]
+
+log = logging.getLogger("pellucid")
+
+# A read takes no more than this; one buffer serves all connections of a loop.
+_BUFFER_BYTES = 256 * 1024
+
+# So many mistakes of one peer that cost it nothing are logged.
+_FAULTS_LOGGED = 10
+
+_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
+_open: WeakSet["Link"] = WeakSet()
+
+
+def _shared_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
+    buffer = _buffers.get(loop)
+    if buffer is None:
+        buffer = _buffers[loop] = memoryview(bytearray(_BUFFER_BYTES))
+    return buffer
+
+
+def _after_fork() -> None:
+    for link in _open:
+        link._thread = 0
+
+
+# Where there is no fork there is nothing to register.
+getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)
+
+
+class Link(asyncio.BufferedProtocol, ABC):
+    """A broker on a transport. What its events mean is told by the class below, `Connection`."""
+
+    def __init__(
+        self,
+        role: str,
+        *,
+        root: Any = None,
+        peer: str = "",
+        limits: Limits | None = None,
+        registry: Registry | None = None,
+        tracebacks: bool = False,
+        dialects: Sequence[str] | None = None,
+        faults: Seldom | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread = get_ident()
+        self._role = role
+        self.peer = peer
+        # A portal has a root of its own for each connection.
+        if hasattr(type(root), "root_for"):
+            root = root.root_for(self)
+        chosen: dict[str, Any] = {} if dialects is None else {"dialects": dialects}
+        self._woken = False
+        self._broker = Broker(
+            role,
+            root=root,
+            limits=limits,
+            registry=registry,
+            reference_type=self._make_reference,
+            observer_type=self._make_observer,
+            wake=self._wake,
+            buffer=_shared_buffer(self._loop),
+            tracebacks=tracebacks,
+            **chosen,
+        )
+        self.limits = self._broker.limits
+        self._timers = Timers(self._loop)
+        self._out = Outgoing(self._loop, self._broker, self._timers, self.abort)
+        self._calls = self._make_calls()
+        self._transport: asyncio.Transport | None = None
+        # Under TLS, what carries it.
+        self._below: asyncio.Transport | None = None
+        self.unix = False
+        self.host = ""
+        self.certificate: Certificate | None = None
+        self._starts_left = self.limits.calls_per_turn
+        self._few_starts = (self.limits.calls_per_turn - 1) // 2
+        # A task was made for a call: no other may start before its first line has run.
+        self._held = False
+        self._resume: asyncio.Handle | None = None
+        self._reading = True
+        self._faults = 0
+        # A server has one for all its connections, of which anybody can make as many as he likes.
+        self._log: Seldom | logging.Logger = log if faults is None else faults
+        self._eof = False
+        # The stages of the end: `close` was called, the transport is gone, the broker is through
+        # as well, the last method has ended.
+        self._closing = False
+        self._lost = False
+        self._over = False
+        self._done = False
+        self._error: BaseException | None = None
+        # What the connection owes to the application after its end, and runs to its own.
+        self._last: dict[asyncio.Task[None], str] = {}
+        self._ready: asyncio.Future[None] | None = None
+        self._finished: asyncio.Event | None = None
+        self._on_done: Callable[[Any], None] | None = None
+        self._on_close: list[Callable[[BaseException | None], object]] = []
+        _open.add(self)
+
+    # What the class below adds.
+
+    @abstractmethod
+    def _make_reference(self, broker: Broker, luid: int | bytes) -> references.RemoteReference:
+        """Make a handle on an object of the other side."""
+
+    @abstractmethod
+    def _make_observer(self, broker: Broker, luid: int, perspective: Any) -> CacheObserver:
+        """Make a handle on the copy that the other side has of a cache."""
+
+    @abstractmethod
+    def _make_calls(self) -> Runner:
+        """Make what runs the methods that the other side calls."""
+
+    @abstractmethod
+    def _handle(self, event: Event) -> None:
+        """Take an event of the broker that is no CallReceived."""
+
+    @property
+    def encrypted(self) -> bool:
+        """Tell whether the connection is under TLS."""
+        return self._below is not None
+
+    def _wake(self) -> None:
+        # The broker has something to say: from a finalizer, in any thread at any time, or because
+        # of what the application does. A turn that is under way takes it.
+        if self._woken:
+            return
+        try:
+            if get_ident() == self._thread:
+                if not self._out.in_turn:
+                    self._woken = True
+                    self._loop.call_soon(self._wake_up)
+            elif self._thread:
+                self._woken = True
+                self._loop.call_soon_threadsafe(self._wake_up)
+        except RuntimeError:
+            pass  # The loop is closed, and with it the connection.
+
+    def _wake_up(self) -> None:
+        self._woken = False
+        self._turn()
+
+    # What arrives.
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Give the transport room to read into."""
+        return self._broker.get_buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what the transport has read."""
+        if not self._broker.closed:
+            self._broker.received(nbytes)
+            self._turn()
+
+    def _turn(self) -> None:
+        broker = self._broker
+        self._out.in_turn = True
+        try:
+            while True:
+                may_start = (self._starts_left > 0 and not self._held) or self._closing
+                event = broker.next_event(may_start)
+                if event is None:
+                    break
+                if type(event) is CallReceived:
+                    if self._closing:
+                        self._drop(event)
+                        continue
+                    self._starts_left -= 1
+                    if not self._calls.start(event):
+                        self._hold()
+                else:
+                    self._handle(event)
+        finally:
+            # Before the last write, so that a reference that dies meanwhile is not overlooked.
+            self._out.in_turn = False
+        stuck = not broker.wants_data
+        self._out.uncork()
+        if (self._starts_left <= self._few_starts or broker.has_waiting) and not self._closing:
+            self._go_on_soon()
+        if broker.wants_data != self._reading:
+            self._set_reading(broker.wants_data)
+        if stuck and (self._reading or (broker.owes and not self._out.paused)):
+            # What was released made room for what is read already; each turn releases some.
+            self._go_on_soon()
+
+    # Only `_go_on` makes room for more starts, once in an iteration of the loop. It is scheduled
+    # when half of the room is used, so that a few calls cost nothing.
+
+    def _go_on(self) -> None:
+        self._resume = None
+        self._held = False
+        self._starts_left = self.limits.calls_per_turn
+        self._turn()
+
+    def _go_on_soon(self) -> None:
+        if self._resume is None and not self._broker.closed:
+            self._resume = self._loop.call_soon(self._go_on)
+
+    def _hold(self) -> None:
+        self._held = True
+        if self._resume is not None:
+            # It would come before the first line of the task.
+            self._resume.cancel()
+            self._resume = None
+        self._go_on_soon()
+
+    def _drop(self, call: CallReceived) -> None:
+        # Nothing starts behind `close`. But what stays unread hides the answers behind it, and the
+        # method that closes may wait for one.
+        call.wants_answer = False
+        self._broker.answer(call, None)
+
+    def _report(self, text: str) -> None:
+        # A peer must not be able to fill a disk with its mistakes.
+        self._faults += 1
+        if self._faults <= _FAULTS_LOGGED:
+            self._log.warning("%s: %s", self.peer, text)
+        if self._faults == _FAULTS_LOGGED:
+            self._log.warning("%s: its further mistakes are not logged", self.peer)
+
+    def _set_reading(self, reading: bool) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._reading = reading
+        if reading:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def _call_finished(self) -> None:
+        if self._over:
+            self._check_done()
+        elif self._broker.has_waiting or not self._reading:
+            self._go_on_soon()
+
+    # The transport's life.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The transport is there."""
+        # uvloop's transports are none of asyncio's classes.
+        self._transport = cast(asyncio.Transport, transport)
+        name = transport.get_extra_info("peername")
+        self.unix = _is_unix(transport)
+        self.host = name[0] if name and not self.unix else ""
+        reset = not self.unix and not self.host
+        if not self.peer:
+            self.peer = "somebody" if reset else _name(name, self.encrypted)
+        if reset:
+            # What it sent first may be there, but not where it came from.
+            self._transport.abort()
+        self._timers.start("handshake", self.limits.handshake_time, self._handshake_over)
+        self._out.start(self._transport, self._below)
+
+    def secured(self, transport: asyncio.Transport, below: asyncio.Transport) -> None:
+        """The TLS handshake is through: `transport` is there, and `below` carries it."""
+        self._below = below
+        self.certificate = certificate_of(transport)
+        transport.set_protocol(self)
+        self.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what had arrived already when `secured` was called."""
+        self._broker.receive_data(data)
+        self._turn()
+
+    async def wait_ready(self) -> None:
+        """Wait until the dialect is agreed. Raises ConnectionLost if that does not come about."""
+        if not self._broker.ready and not self._broker.closed:
+            self._ready = self._loop.create_future()
+            await self._ready
+        elif not self._broker.ready:
+            raise self._lost_while_opening()
+
+    def _handshake_over(self) -> None:
+        text = f"no dialect was agreed within {self.limits.handshake_time} s"
+        if self._role == "client" and not self.encrypted and not self.unix:
+            text += "; if the server speaks TLS, use pbs://"
+        self.abort(RemoteProtocolError(text))
+
+    def eof_received(self) -> bool:
+        """Nothing more will come. What has come is still started, and answered if that is possible.
+
+        It is not under TLS: asyncio closes both directions at once.
+        """
+        if self._broker.closed:
+            return False
+        if self.encrypted:
+            self._out.stop()
+        self._no_more(EOFError("the other side closed the connection"))
+        return not self.encrypted
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone. What has come is still started."""
+        self._lost = True
+        self._transport = None
+        self._out.stop()
+        if self._broker.closed:
+            self._is_over()
+        else:
+            self._no_more(exc or EOFError("the other side closed the connection"))
+
+    def _no_more(self, reason: BaseException) -> None:
+        self._eof = True
+        if self._closing:
+            self._broker.close()
+        else:
+            self._timers.start("close", self.limits.close_time, self.abort, reason)
+            self._broker.receive_eof(reason)
+        self._turn()
+
+    def pause_writing(self) -> None:
+        """The transport holds enough that has not left."""
+        self._out.pause()
+
+    def resume_writing(self) -> None:
+        """The transport has room again."""
+        self._out.resume()
+        self._out.uncork()
+        self._go_on_soon()
+
+    # The end.
+
+    def abort(self, error: BaseException | None = None) -> None:
+        """Cut the connection at once, because of `error`."""
+        self._broker.close(error)
+        self._turn()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _finish(self, _task: object = None) -> None:
+        self._broker.close()
+        self._turn()
+
+    def _ended(self, error: BaseException | None) -> None:
+        self._error = error
+        self._timers.cancel("handshake")
+        # What ends the opening of a client is raised there.
+        opening = self._role == "client" and not self._broker.ready
+        if not opening and error is not None and not isinstance(error, (EOFError, OSError)):
+            text = f"{error}{self._hint(error)}"
+            self._log.warning("%s: the connection was ended: %s", self.peer, text)
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(self._lost_while_opening())
+        self._calls.cancel()
+        if self._transport is None:
+            # Lost before, or never made.
+            self._lost = True
+            self._is_over()
+        elif not self._transport.is_closing():
+            self._out.uncork()
+            self._timers.start("close", self.limits.close_time, self._transport.abort)
+            orderly = error is None and self._broker.ready and not self._eof
+            self._hang_up(self._transport, orderly)
+
+    def _hint(self, error: BaseException) -> str:
+        """Tell what a client may be that speaks no PB."""
+        if self._broker.ready or self.encrypted or not isinstance(error, RemoteProtocolError):
+            return ""
+        # The greeting of TLS comes in one piece, and was read just now.
+        greeting = bytes(_shared_buffer(self._loop)[:2]) == b"\x16\x03"
+        return "; if the client speaks TLS, serve pbs://" if greeting else ""
+
+    def _hang_up(self, transport: asyncio.Transport, orderly: bool) -> None:
+        # A socket that is closed with something unread resets the connection, and what was sent
+        # last is lost. So reading goes on until the other side is through as well.
+        if orderly and self._below is not None:
+            Farewell(self._loop, transport, self._below).start()
+            return
+        if orderly and transport.can_write_eof():
+            try:
+                transport.write_eof()
+                return
+            except OSError:
+                pass  # The other side was faster.
+        transport.close()
+
+    def _lost_while_opening(self) -> ConnectionLost:
+        why = str(self._error or "closed")
+        if self._role == "client" and isinstance(self._error, (EOFError, OSError)):
+            # The server is the first to speak.
+            if self.encrypted:
+                why = "the server closed the connection during opening; "
+                why += "it may want a certificate of the client"
+            elif not self.unix:
+                why += "; if the server speaks TLS, use pbs://"
+        lost = ConnectionLost(f"no PB connection to {self.peer}: {why}")
+        lost.__cause__ = self._error
+        return lost
+
+    def _is_over(self) -> None:
+        self._over = True
+        self._timers.cancel_all()
+        for callback in self._on_close:
+            self._loop.call_soon(callback, self._error)
+        self._on_close.clear()
+        if self._calls.running or self._last:
+            self._timers.start("methods", self.limits.close_time, self._give_up_methods)
+        self._check_done()
+
+    def _give_up_methods(self) -> None:
+        if self._calls.running:
+            names = ", ".join(sorted(set(self._calls.running.values())))
+            log.error("%s: methods that ignore their cancellation: %s", self.peer, names)
+        if self._last:
+            names = ", ".join(sorted(set(self._last.values())))
+            log.error("%s: still running after the end of the connection: %s", self.peer, names)
+        self._check_done(given_up=True)
+
+    def _check_done(self, given_up: bool = False) -> None:
+        if self._done or ((self._calls.running or self._last) and not given_up):
+            return
+        self._done = True
+        self._timers.cancel_all()
+        if self._finished is not None:
+            self._finished.set()
+        if self._on_done is not None:
+            self._on_done(self)
+
+
+def _is_unix(transport: asyncio.BaseTransport) -> bool:
+    """Tell whether both ends are on this machine, whatever the other one is called."""
+    return transport.get_extra_info("socket").family == getattr(socket, "AF_UNIX", None)
+
+
+def _name(peername: Any, encrypted: bool = False) -> str:
+    if isinstance(peername, tuple):
+        return str(Address(peername[0], peername[1], tls=encrypted))
+    return "pb+unix://"

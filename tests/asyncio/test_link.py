@@ -1,0 +1,598 @@
+"""The life of a transport: opening, taking turns, and the end."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from typing import Any
+
+import pytest
+
+import pellucid
+from pellucid import (
+    Connection,
+    ConnectionLost,
+    LimitExceeded,
+    Limits,
+    RemoteProtocolError,
+)
+from pellucid.asyncio import link as module
+from tests.asyncio.pairs import (
+    CHOICE,
+    OFFER,
+    Echo,
+    Run,
+    Seeing,
+    Thing,
+    Waiting,
+    alone,
+    at_once,
+    failure,
+    join,
+    pair,
+    tables,
+    turn,
+    until,
+)
+
+# Opening.
+
+
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_who_does_not_agree_on_a_dialect_in_time_is_dropped(
+    run: Run, role: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        connection = Connection(role, root=Echo(), limits=Limits(handshake_time=0.02), peer="mute")
+        with await alone(connection):
+            assert repr(connection) == "<Connection open mute>"
+            with pytest.raises(ConnectionLost, match="no PB connection to mute") as caught:
+                await connection.wait_ready()
+            assert isinstance(caught.value.__cause__, RemoteProtocolError)
+            await connection.wait_closed()
+            with pytest.raises(ConnectionLost, match="no PB connection to mute"):
+                await connection.wait_ready()
+            assert repr(connection) == "<Connection closed mute>"
+
+    run(main())
+    # What ends the opening of a client is raised there.
+    assert ("no dialect was agreed within 0.02 s" in caplog.text) is (role == "server")
+
+
+def test_a_connection_that_is_ready_stays(run: Run) -> None:
+    async def main() -> None:
+        limits = Limits(handshake_time=0.01)
+        async with pair(limits=limits, client_limits=limits) as (client, server):
+            await asyncio.sleep(0.03)
+            assert await client.root.call("echo", 1) == 1
+            assert not server.closed
+            at_once(client.wait_ready())
+
+    run(main())
+
+
+def test_closed_while_it_is_opened(run: Run) -> None:
+    async def main() -> None:
+        connection = Connection("client", peer="mute")
+        with await alone(connection):
+            waiting = asyncio.create_task(connection.wait_ready())
+            await asyncio.sleep(0)
+            connection.close()
+            with pytest.raises(ConnectionLost, match="closed"):
+                await waiting
+            await connection.wait_closed()
+
+    run(main())
+
+
+def test_ready_after_waiting_was_given_up(run: Run) -> None:
+    async def main() -> None:
+        for ending in (OFFER, b""):
+            connection = Connection("client", peer="mute")
+            with await alone(connection) as sock:
+                waiting = asyncio.create_task(connection.wait_ready())
+                await asyncio.sleep(0)
+                waiting.cancel()
+                sock.send(ending) if ending else sock.shutdown(socket.SHUT_WR)
+                await until(lambda c=connection: c._broker.ready or c.closed)  # type: ignore[misc]
+            await connection.wait_closed()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (("127.0.0.1", 5), "pb://127.0.0.1:5"),
+        (("::1", 5, 0, 0), "pb://[::1]:5"),
+        ("", "pb+unix://"),
+        (None, "pb+unix://"),
+    ],
+)
+def test_the_name_of_the_peer(name: object, text: str) -> None:
+    assert module._name(name) == text
+
+
+# Taking turns.
+
+
+def test_at_most_so_many_calls_start_in_one_iteration_of_the_loop(run: Run, eager: bool) -> None:
+    class Root(pellucid.Root):
+        def __init__(self) -> None:
+            self.iteration = 0
+            self.starts: dict[int, int] = {}
+
+        def tick(self) -> None:
+            self.iteration += 1
+            self.handle = asyncio.get_running_loop().call_soon(self.tick)
+
+        def remote_plain(self, data: bytes) -> None:
+            self.starts[self.iteration] = self.starts.get(self.iteration, 0) + 1
+
+        async def remote_later(self, data: bytes) -> None:
+            self.remote_plain(data)
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        for most in (1, 2, 7, 100):
+            root = Root()
+            async with pair(root, eager=eager, limits=Limits(calls_per_turn=most)) as (client, _):
+                root.tick()
+                # Small ones, of which a read has many, and large ones.
+                for data in (b"", b"x" * 20_000):
+                    calls = [client.root.call("plain", data) for _ in range(300)]
+                    await asyncio.gather(*calls)
+                    calls = [client.root.call("later", data) for _ in range(50)]
+                    await asyncio.gather(*calls)
+                root.handle.cancel()
+                assert sum(root.starts.values()) == 700
+                assert max(root.starts.values()) <= most
+
+    run(main())
+
+
+def test_at_the_limit_of_running_calls_answers_and_counts_are_still_read(
+    run: Run, eager: bool
+) -> None:
+    class Root(Waiting):
+        async def remote_ask(self, other: pellucid.RemoteReference) -> object:
+            self.started.set()
+            return await other.call("wait", 5)
+
+    async def main() -> None:
+        root, mine = Root(), Waiting()
+        async with pair(root, eager=eager, limits=Limits(calls_running=1)) as (client, server):
+            kept = await client.root.call("echo", [Thing()])
+            asked = client.root.call("ask", mine)
+            await mine.started.wait()
+            later = [client.root.call("echo", Thing()) for _ in range(3)]
+            # Decoded on arrival, and charged.
+            await until(lambda: server._broker.ledger.used("calls_waiting") == 3)
+            assert server._broker.ledger.used("waiting_bytes") > 0
+            assert tables(server)[1] >= 4
+            mine.go.set()
+            assert await asked == 5
+            await asyncio.gather(*later)
+            del kept, later
+
+    run(main())
+
+
+def test_waiting_calls_are_decoded_in_the_order_of_their_arrival(run: Run, eager: bool) -> None:
+    """A reference that a waiting call brought is the one that the next call brings."""
+
+    class Root(Waiting):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[object] = []
+
+        def remote_see(self, thing: object) -> None:
+            self.seen.append(thing)
+
+    async def main() -> None:
+        root, thing = Root(), Thing()
+        async with pair(root, eager=eager, limits=Limits(calls_running=1)) as (client, server):
+            held = client.root.call("wait")
+            calls = [client.root.call("see", thing) for _ in range(3)]
+            await until(lambda: server._broker.ledger.used("calls_waiting") == 3)
+            assert len(server._broker.imports) == 1
+            root.go.set()
+            await asyncio.gather(held, *calls)
+            assert len({id(one) for one in root.seen}) == 1
+            root.seen.clear()
+
+    run(main())
+
+
+def test_reading_stops_only_when_the_ledger_is_full_and_resumes(run: Run, eager: bool) -> None:
+    async def main() -> None:
+        for limits in (
+            Limits(calls_running=1, calls_waiting=5),
+            Limits(calls_running=1, waiting_bytes=100_000),
+        ):
+            root = Waiting()
+            async with pair(root, eager=eager, limits=limits) as (client, server):
+                held = client.root.call("wait")
+                await root.started.wait()
+                calls = [client.root.call("echo", b"x" * 15_000) for _ in range(4)]
+                await until(lambda s=server: s._broker.ledger.used("calls_waiting") == 4)  # type: ignore[misc]
+                assert server._reading
+                calls += [client.root.call("echo", b"x" * 15_000) for _ in range(100)]
+                await until(lambda s=server: not s._reading)  # type: ignore[misc]
+                assert server._broker.ledger.used("calls_waiting") <= 7
+                root.go.set()
+                await asyncio.gather(held, *calls)
+                assert server._reading
+
+    run(main())
+
+
+def test_a_server_whose_handlers_all_wait_for_their_caller_finishes(run: Run, eager: bool) -> None:
+    class Root(pellucid.Root):
+        async def remote_ask(self, other: pellucid.RemoteReference, n: int) -> object:
+            return await other.call("echo", n)
+
+    async def main() -> None:
+        limits = Limits(calls_running=3)
+        async with pair(Root(), eager=eager, limits=limits) as (client, _):
+            mine = Echo()
+            calls = [client.root.call("ask", mine, n) for n in range(50)]
+            assert await asyncio.gather(*calls) == list(range(50))
+
+    run(main())
+
+
+def test_a_burst_is_not_refused_because_a_call_of_ours_waits(run: Run, eager: bool) -> None:
+    class Root(Waiting):
+        async def remote_ask(self, other: pellucid.RemoteReference) -> object:
+            return await other.call("wait", 5)
+
+    async def main() -> None:
+        mine = Waiting()
+        limits = Limits(calls_per_turn=5, calls_waiting=20)
+        async with pair(Root(), eager=eager, limits=limits) as (client, _):
+            asked = client.root.call("ask", mine)
+            await mine.started.wait()
+            calls = [client.root.call("echo", n) for n in range(2000)]
+            assert await asyncio.gather(*calls) == list(range(2000))
+            mine.go.set()
+            assert await asked == 5
+
+    run(main())
+
+
+# The end.
+
+
+@pytest.mark.parametrize("method", ["see", "see_later"])
+def test_notify_then_close_runs_all_the_notifies(run: Run, eager: bool, method: str) -> None:
+    async def main() -> None:
+        for limits in (
+            Limits(),
+            Limits(calls_per_turn=1),
+            Limits(calls_running=2),
+            Limits(calls_waiting=2, calls_per_turn=3),
+        ):
+            root = Seeing()
+            async with pair(root, eager=eager, limits=limits) as (client, server):
+                # What comes back when nobody reads any more resets the connection.
+                answered = client.root.call("see", -1)
+                for n in range(500):
+                    client.root.notify(method, n, Thing())
+                client.close()
+                await asyncio.wait([answered])
+                await server.wait_closed()
+                assert root.seen == list(range(-1, 500))
+                # Its answer may have been faster than the end.
+                assert isinstance(answered.exception(), ConnectionLost | None)
+
+    run(main())
+
+
+def test_close_cuts_the_connection_if_nobody_takes_what_is_ready(run: Run) -> None:
+    async def main() -> None:
+        client = Connection("client", limits=Limits(close_time=0.02), peer="deaf")
+        with await alone(client) as sock:
+            sock.send(OFFER)
+            await client.wait_ready()
+            for _ in range(20):
+                client.root.notify("echo", b"x" * 600_000)
+            client.close()
+            await client.wait_closed()
+
+    run(main())
+
+
+def test_a_method_that_ignores_its_end_is_named_and_not_waited_for(
+    run: Run, eager: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Root(Waiting):
+        async def remote_stubborn(self) -> None:
+            self.started.set()
+            while not self.go.is_set():
+                try:
+                    await self.go.wait()
+                except asyncio.CancelledError:
+                    self.ended.append("ignored")
+
+    async def main() -> None:
+        root = Root()
+        ours, theirs = (
+            Connection("client"),
+            Connection("server", root=root, eager=eager, limits=Limits(close_time=0.02)),
+        )
+        client, server = await join(ours, theirs)
+        call = client.root.call("stubborn")
+        await root.started.wait()
+        client.close()
+        assert isinstance(await failure(call), ConnectionLost)
+        await server.wait_closed()
+        assert root.ended == ["ignored"]
+        assert list(server._calls.running.values()) == ["stubborn"]
+        root.go.set()
+        await until(lambda: not server._calls.running)
+        await client.wait_closed()
+
+    run(main())
+    assert "methods that ignore their cancellation: stubborn" in caplog.text
+
+
+def test_the_reason_is_what_cut_the_connection(run: Run) -> None:
+    async def main() -> None:
+        server = Connection("server", root=Echo(), peer="rude")
+        with await alone(server) as sock:
+            reasons: list[Any] = []
+            server.on_close(reasons.append)
+            sock.send(CHOICE)
+            await until(lambda: server._broker.ready)
+            error = OSError("reset")
+            server.connection_lost(error)
+            await server.wait_closed()
+            await until(lambda: reasons == [error])
+            transport: Any = server._out._transport
+            assert transport is None
+        # The transport that the loop still has.
+        await turn()
+
+    run(main())
+
+
+def test_a_broken_message_ends_the_connection_and_is_logged(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        server = Connection("server", root=Echo(), peer="rude")
+        with await alone(server) as sock:
+            sock.send(CHOICE + b"\x01\x81")
+            await server.wait_closed()
+            assert isinstance(server._error, RemoteProtocolError)
+
+    run(main())
+    assert "rude: the connection was ended: a message must be a list" in caplog.text
+
+
+def test_the_greeting_of_tls_is_known(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        came, goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        with pytest.raises(ssl.SSLWantReadError):
+            context.wrap_bio(came, goes, server_hostname="x").do_handshake()
+        for greeting in (goes.read(), CHOICE + b"\x16\x03\x01\xff"):
+            server = Connection("server", root=Echo(), peer="rude")
+            with await alone(server) as sock:
+                sock.send(greeting)
+                await server.wait_closed()
+
+    run(main())
+    greeted, other = (record.getMessage() for record in caplog.records)
+    assert "rude: the connection was ended: there is no type byte 0x" in greeted
+    assert greeted.endswith("; if the client speaks TLS, serve pbs://")
+    assert other.endswith("there is no type byte 0xff")
+
+
+def test_a_survivable_mistake_of_the_peer_is_logged(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        server = Connection("server", root=Echo(), peer="rude")
+        with await alone(server) as sock:
+            # It releases what it never had.
+            sock.send(CHOICE + b"\x02\x80\x1d\x87\x63\x81")
+            await until(lambda: bool(caplog.records))
+            assert not server.closed
+        await server.wait_closed()
+
+    with caplog.at_level(logging.WARNING, "pellucid"):
+        run(main())
+    assert "rude: the peer released a reference that it does not hold" in caplog.text
+
+
+def test_only_so_many_mistakes_are_logged(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        server = Connection("server", root=Echo(), peer="rude")
+        with await alone(server) as sock:
+            for n in range(module._FAULTS_LOGGED + 5):
+                sock.send((b"" if n else CHOICE) + b"\x02\x80\x1d\x87\x63\x81")
+            await until(lambda: server._faults == module._FAULTS_LOGGED + 5)
+        await server.wait_closed()
+
+    run(main())
+    assert len(caplog.records) == module._FAULTS_LOGGED + 1
+    assert "further mistakes are not logged" in caplog.text
+
+
+def test_reading_waits_until_what_was_refused_is_released(run: Run, eager: bool) -> None:
+    async def main() -> None:
+        limits = Limits(references_held=2)
+        async with pair(eager=eager, limits=limits) as (client, server):
+            calls = [client.root.call("echo", [Thing() for _ in range(6_000)]) for _ in range(3)]
+            for call in calls:
+                error = await failure(call)
+                assert "references_held" in str(error)
+            await until(lambda: tables(client) == (0, 0))
+            assert await client.root.call("echo", 1) == 1
+            assert server._reading
+
+    run(main())
+
+
+def test_an_end_of_input_stops_what_waits_for_ever(run: Run, eager: bool) -> None:
+    """All handlers wait for a peer that is gone, and more calls wait for them."""
+
+    class Root(pellucid.Root):
+        async def remote_ask(self, other: pellucid.RemoteReference) -> None:
+            await other.call("wait")
+
+    async def main() -> None:
+        limits = Limits(calls_running=1, close_time=0.05)
+        mine = Waiting()
+        async with pair(Root(), eager=eager, limits=limits) as (client, server):
+            calls = [client.root.call("ask", mine) for _ in range(3)]
+            await mine.started.wait()
+            client.close()
+            for call in calls:
+                assert isinstance(await failure(call), ConnectionLost)
+            await server.wait_closed()
+            assert not server._calls.running
+
+    run(main())
+
+
+def test_abort_ends_at_once(run: Run) -> None:
+    async def main() -> None:
+        async with pair() as (client, server):
+            client.abort(LimitExceeded("too much", limit="x", value=1))
+            assert client.closed
+            await client.wait_closed()
+            await server.wait_closed()
+            client.abort()
+            client.close()
+
+    run(main())
+
+
+def test_a_connection_that_was_never_made(run: Run) -> None:
+    async def main() -> None:
+        connection = Connection("server", root=Echo())
+        connection.close()
+        await connection.wait_closed()
+        assert connection._lost
+
+    run(main())
+
+
+def test_one_buffer_serves_all_connections_of_a_loop(run: Run) -> None:
+    async def main() -> None:
+        async with pair() as (client, server):
+            assert client.get_buffer(-1) is server.get_buffer(-1)
+
+    run(main())
+
+
+def test_closing_what_the_transport_gave_up_already(run: Run) -> None:
+    async def main() -> None:
+        async with pair() as (client, _):
+            assert client._transport is not None
+            client._transport.abort()
+            client.abort(OSError("no"))
+            await client.wait_closed()
+
+    run(main())
+
+
+def test_a_child_has_no_connections(run: Run) -> None:
+    async def main() -> None:
+        async with pair() as (client, server):
+            threads = client._thread, server._thread
+            module._after_fork()
+            assert (client._thread, server._thread) == (0, 0)
+            client._thread, server._thread = threads
+
+    run(main())
+
+
+# Hanging up.
+
+
+class _Faster:
+    """A transport whose other side has just gone."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def write_eof(self) -> None:
+        raise OSError("not connected")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class _Secret(_Faster):
+    """A transport that can't end in one direction alone, as TLS."""
+
+    def can_write_eof(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("kind", [_Faster, _Secret])
+def test_where_one_direction_alone_can_not_end_both_do(run: Run, kind: type[_Faster]) -> None:
+    async def main() -> None:
+        async with pair() as (client, server):
+            transport: Any = kind(client._transport)
+            client._transport = transport
+            client.close()
+            await until(lambda: client._over)
+            await server.wait_closed()
+
+    run(main())
+
+
+def test_what_arrives_after_close_is_read_and_dropped(run: Run) -> None:
+    async def main() -> None:
+        root = Echo()
+        server = Connection("server", root=root, peer="busy")
+        with await alone(server) as sock:
+            sock.send(CHOICE)
+            await until(lambda: server._broker.ready)
+            server.close()
+            await until(lambda: server._broker.closed)
+            for _ in range(20):
+                sock.send(b"\xff" * 50_000)
+                await turn()
+            await until(lambda: sock.recv(1000) == OFFER + b"\x02\x80\x13\x87\x06\x81")
+            assert sock.recv(1000) == b""
+        await server.wait_closed()
+        assert server._error is None
+
+    run(main())
+
+
+def test_what_had_come_when_the_transport_was_lost_is_still_started(run: Run, eager: bool) -> None:
+    class Root(Seeing):
+        def __init__(self) -> None:
+            super().__init__()
+            self.started, self.go = asyncio.Event(), asyncio.Event()
+
+        async def remote_wait(self) -> None:
+            self.started.set()
+            await self.go.wait()
+
+    async def main() -> None:
+        root = Root()
+        limits = Limits(calls_running=1, calls_waiting=3, calls_per_turn=2)
+        async with pair(root, eager=eager, limits=limits) as (client, server):
+            call = client.root.call("wait")
+            for n in range(20):
+                client.root.notify("see", n)
+            await until(lambda: not server._reading)
+            assert server._transport is not None
+            server._transport.abort()
+            assert isinstance(await failure(call), ConnectionLost)
+            await until(lambda: server._lost)
+            assert not server._over
+            assert server.closed
+            root.go.set()
+            await server.wait_closed()
+            assert root.seen == list(range(20))
+
+    run(main())
