@@ -1,0 +1,280 @@
+"""The asyncio face as it runs on the background thread, the application's code on workers."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from typing import Any, cast
+
+from ..asyncio import client, connection, server
+from ..broker import Broker
+from ..errors import LimitExceeded, LocalProtocolError, PBError
+from ..events import CallCompleted, CallFailed, Closed, Event, Unobserved
+from .calls import WorkerCalls
+from .connection import Connection
+from .jobs import Job, Lane, depart, hand_over
+from .reference import CacheObserver, RemoteReference
+from .thread import running
+from .waiter import Waiter
+
+__all__ = ["Connecting", "InnerConnection", "InnerServer", "Serving"]
+
+log = logging.getLogger("pellucid")
+
+
+class InnerConnection(connection.Connection):
+    """A connection on the background thread. `outer` is what the application has of it."""
+
+    _calls: WorkerCalls
+
+    def __init__(self, role: str, **options: Any) -> None:
+        self.background = running()
+        self.outer = Connection(self)
+        # Updates of caches one at a time, and the answers behind them.
+        self.lane = Lane()
+        # Hooks that tell of the end of something, one at a time.
+        self._hooks = Lane()
+        self._closers: list[Waiter] = []
+        self._told = False
+        super().__init__(role, **options)
+        self.patience = 2 * self.limits.close_time
+        self.background.add_user(self)
+
+    @property
+    def root(self) -> Any:
+        """The object that the server gives to everybody."""
+        root = self._broker.root
+        if root is None:
+            raise LocalProtocolError("only the side that connected has the other side's root")
+        return root
+
+    def _make_reference(self, broker: Broker, luid: int | bytes) -> Any:
+        return RemoteReference(broker, luid, self.outer)
+
+    def _make_observer(self, broker: Broker, luid: int, perspective: Any) -> Any:
+        return CacheObserver(broker, luid, perspective, self.outer)
+
+    def _make_calls(self) -> WorkerCalls:
+        out = self._out.flush
+        return WorkerCalls(
+            self, self.lane, self.outer, self._loop, self._broker, out, self._call_finished
+        )
+
+    # What other threads ask for.
+
+    def begin_call(
+        self, waiter: Waiter, handle: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Make a call. Its answer comes to `waiter`."""
+        try:
+            self._send_call(waiter, handle, name, args, kwargs)  # type: ignore[arg-type]
+        except BaseException as error:
+            waiter.set_exception(_bare(error))
+        else:
+            depart(waiter)
+
+    def begin_notify(
+        self, waiter: Waiter, handle: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Make a call that wants no answer."""
+        try:
+            self.tell(handle, name, args, kwargs)
+        except BaseException as error:
+            waiter.set_exception(_bare(error))
+        else:
+            waiter.set_result(None)
+
+    def tell(self, handle: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Make a call that wants no answer, here on the background thread."""
+        try:
+            self._notify(handle, name, args, kwargs)
+        except LimitExceeded as error:
+            lost = handle.is_observer and error.limit in ("out_bytes", "calls_pending")
+            if not lost:
+                raise
+            self._give_up(error)
+
+    def begin_close(self, waiter: Waiter) -> None:
+        """Close the connection, and tell when nothing of it is left."""
+        self.close()
+        if self._told:
+            waiter.set_result(None)
+        else:
+            self._closers.append(waiter)
+
+    def close_for(self, job: Job) -> None:
+        """Close the connection when `job`, which asks for it, has ended."""
+        self._calls.acting = job
+        try:
+            self.close()
+        finally:
+            self._calls.acting = None
+
+    def begin_on_close(
+        self, waiter: Waiter, callback: Callable[[BaseException | None], object]
+    ) -> None:
+        """Have a callback called at the end. Tells whether that is over, and the reason."""
+        if not self._over:
+            self._on_close.append(callback)
+        waiter.set_result((self._over, self._error))
+
+    @property
+    def reason(self) -> BaseException | None:
+        """Why the connection has ended, None where this side closed it."""
+        return self._error
+
+    def sockets(self) -> list[int]:
+        """Give the socket, which nothing may be read from at the moment."""
+        if self._transport is None:
+            return []
+        number: int = self._transport.get_extra_info("socket").fileno()
+        return [number] if number >= 0 else []
+
+    # What the broker reports, and the hooks of the application.
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, CallCompleted):
+            self.lane.answer(event.waiter, event.value, None)
+        elif isinstance(event, CallFailed):
+            if self._broker.closed:
+                hand_over(event.waiter, None, event.error)
+            else:
+                self.lane.answer(event.waiter, None, event.error)
+        else:
+            if isinstance(event, Closed) and event.error is None:
+                self._calls.drop()
+            super()._handle(event)
+
+    def _unobserved(self, event: Unobserved) -> None:
+        done = self._start_hook(event.target.stopped_observing, event.perspective, event.observer)
+        done.add_done_callback(lambda _: self._forget_copy(event))
+
+    def _start_hook(self, function: Callable[..., object], *args: Any) -> "asyncio.Task[None]":
+        """Run a hook on a worker, behind those that were started before."""
+        return self._start_last(function, self._run(self._hooks, function, args))
+
+    async def run_application(self, function: Callable[..., Any], /, *args: Any) -> Any:
+        """Call a hook of the application on a worker, and give its result."""
+        return await self._run(Lane(), function, args)
+
+    async def _run(self, lane: Lane, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        future = self._loop.create_future()
+
+        def ended(_job: Job, value: Any, error: BaseException | None) -> None:
+            hand_over(future, value, error)
+
+        run = partial(copy_context().run, function, *args)
+        lane.start(Job(self.background, self, run, ended, lane))
+        result = await future
+        # The rest of an async hook runs here.
+        return await result if hasattr(type(result), "__await__") else result
+
+    # The end.
+
+    def _is_over(self) -> None:
+        for callback in self._on_close:
+            self._start_hook(callback, self._error)
+        self._on_close.clear()
+        super()._is_over()
+
+    def _give_up_methods(self) -> None:
+        names = ", ".join(sorted({*self._calls.running.values(), *self._last.values()}))
+        log.error("%s: still running after the end of the connection: %s", self.peer, names)
+        self._check_done(given_up=True)
+
+    def _check_done(self, given_up: bool = False) -> None:
+        super()._check_done(given_up)
+        if self._done and not self._told:
+            self._told = True
+            self._calls.drop()
+            self.lane.give_up()
+            for waiter in self._closers:
+                waiter.set_result(None)
+            self.background.remove_user(self)
+
+
+class InnerServer(server.Server):
+    """A server on the background thread."""
+
+    connection_type = InnerConnection
+    patience = 0.0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.background = running()
+        self._closers: list[Waiter] = []
+        self._told = False
+
+    async def _start(self) -> None:
+        await super()._start()
+        self.background.add_user(self)
+
+    def _check_closed(self) -> None:
+        super()._check_closed()
+        if self._closed.is_set() and not self._told:
+            self._told = True
+            for waiter in self._closers:
+                waiter.set_result(None)
+            self.background.remove_user(self)
+
+    @property
+    def open_connections(self) -> tuple[InnerConnection, ...]:
+        """The connections that are open or still closing, oldest first."""
+        return cast(tuple[InnerConnection, ...], self.connections)
+
+    @property
+    def closing(self) -> bool:
+        """Tell whether the server is closed or being closed."""
+        return self._closing
+
+    def begin_wait(self, waiter: Waiter) -> None:
+        """Tell when nothing of the server is left."""
+        if self._told:
+            waiter.set_result(None)
+        else:
+            self._closers.append(waiter)
+
+    def begin_close(self, waiter: Waiter) -> None:
+        """Close the server, and tell when nothing of it is left."""
+        self.close()
+        self.begin_wait(waiter)
+
+    def close_for(self, job: Job) -> None:
+        """Close the server, the connection of `job` when that has ended."""
+        asking = cast(InnerConnection, job.connection)
+        asking.close_for(job)
+        self.close()
+
+    def abort(self) -> None:
+        """Close the server at once."""
+        self.close()
+
+    def sockets(self) -> list[int]:
+        """Nothing: those that listen are read from all the time."""
+        return []
+
+
+class Connecting(client.connect):
+    """Opens a connection on the background thread."""
+
+    connection_type = InnerConnection
+
+    async def open(self) -> InnerConnection:
+        """Open it."""
+        return cast(InnerConnection, await self._open())
+
+
+class Serving(server.serve):
+    """Opens a server on the background thread."""
+
+    server_type = InnerServer
+
+    async def open(self) -> InnerServer:
+        """Open it."""
+        return cast(InnerServer, await self._open())
+
+
+def _bare(error: BaseException) -> BaseException:
+    # Its frames are this thread's, and hold what could not be sent.
+    return error.with_traceback(None) if isinstance(error, PBError) else error

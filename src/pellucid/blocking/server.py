@@ -1,0 +1,142 @@
+"""Opening connections and servers, and a server as threads use it."""
+
+import ssl as library
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from ..errors import LocalProtocolError
+from ..limits import Limits
+from ..registry import Registry
+from .connection import Connection
+from .inner import Connecting, InnerConnection, InnerServer, Serving
+from .jobs import Job
+from .thread import background
+from .waiter import Ended
+from .workers import serving
+
+__all__ = ["Server", "connect", "serve"]
+
+_T = TypeVar("_T")
+
+
+class Server:
+    """A server that listens. `urls` are its addresses, with the real port; `url` is the first."""
+
+    def __init__(self, inner: InnerServer) -> None:
+        self._inner = inner
+        self._background = inner.background
+        self.urls = inner.urls
+
+    @property
+    def url(self) -> str:
+        """The first address."""
+        return self.urls[0]
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """The connections that are open or still closing, oldest first."""
+        return tuple(each.outer for each in self._inner.open_connections)
+
+    def serve_forever(self) -> None:
+        """Serve until the server is closed, or this is interrupted: then it closes first.
+
+        Raises SystemExit or KeyboardInterrupt if a method does, and LocalProtocolError in a method.
+        """
+        if isinstance(serving(), Job):
+            raise LocalProtocolError("a method can't wait for the end of a server")
+        try:
+            self._background.wait_forever(self._inner.begin_wait)
+        except Ended:
+            pass
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop listening, and close every connection as `Connection.close` does.
+
+        Called by a method that one of its connections called, nothing is waited for.
+        """
+        background = self._background
+        inner = self._inner
+        if background.forked:
+            return
+        if background.is_current:
+            inner.close()
+            return
+        job = serving()
+        if isinstance(job, Job) and job.connection in inner.open_connections:
+            background.try_post(inner.close_for, job)
+            return
+        background.check_may_wait()
+        try:
+            background.request(inner.begin_close).wait()
+        except Ended:
+            pass
+        background.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Server {'closed' if self._inner.closing else 'at'} {' '.join(self.urls)}>"
+
+
+def connect(
+    url: str,
+    /,
+    *,
+    ssl: library.SSLContext | None = None,
+    limits: Limits | None = None,
+    registry: Registry | None = None,
+) -> Connection:
+    """Connect to a server. Close what this gives, or use it as a context manager.
+
+    For `pbs://` the certificate of the server is checked; `ssl` says how, and what to show of this
+    side (see `client_tls`). Raises OSError if nothing answers, ConnectionLost if TLS or the dialect
+    are not agreed, with the reason as its cause, and ValueError for a URL that can't be read.
+    """
+    opening = Connecting(url, ssl=ssl, limits=limits, registry=registry)
+    return _open(opening.open, InnerConnection.close).outer
+
+
+def serve(
+    root: Any,
+    url: str = "pb://localhost",
+    /,
+    *,
+    ssl: library.SSLContext | None = None,
+    limits: Limits | None = None,
+    registry: Registry | None = None,
+    tracebacks: bool = False,
+) -> Server:
+    """Serve `root`. Close what this gives, or use it as a context manager.
+
+    `root` is an object whose `remote_` methods everybody may call, or a Portal. The URL is
+    `pb://host:port`, with port 0 for a free one, `pbs://host:port` for TLS with the context `ssl`
+    (see `server_tls`), or `pb+unix:///path`. With `tracebacks`, errors take their traceback along
+    to the caller. Methods run on worker threads, several at a time. Raises OSError if the address
+    can't be had.
+    """
+    opening = Serving(root, url, ssl=ssl, limits=limits, registry=registry, tracebacks=tracebacks)
+    return Server(_open(opening.open, InnerServer.close))
+
+
+def _open(function: Callable[[], Coroutine[Any, Any, _T]], undo: Callable[[_T], object]) -> _T:
+    while True:
+        thread = background()
+        try:
+            return thread.run(function, undo)
+        except Ended:
+            pass  # It ended with its last user at this moment.
+        except Exception:
+            thread.join()
+            raise

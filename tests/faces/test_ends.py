@@ -1,0 +1,198 @@
+"""How connections begin and end, on every face."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pellucid
+from pellucid import ConnectionLost, DeadReferenceError, Limits
+from tests.asyncio.certificates import SECURE, Certificates
+from tests.faces.face import Face, Steps, on_each_face, steps
+from tests.faces.pair import Root, Thing, joined
+
+
+@on_each_face
+def test_a_connection_tells_about_itself(face: Face) -> Steps:
+    pair = yield from joined(face)
+    for connection in (pair.client, pair.server):
+        assert connection.peer.startswith("pb://127.0.0.1:")
+        assert connection.host == "127.0.0.1"
+        assert connection.dialect == "pellucid"
+        assert (connection.unix, connection.encrypted) == (False, False)
+        assert connection.certificate is None
+        assert repr(connection) == f"<Connection open {connection.peer}>"
+        assert not connection.closed
+    assert pair.listening.connections == (pair.server,)
+    assert pair.listening.url == pair.client.peer
+    with pytest.raises(pellucid.LocalProtocolError):
+        pair.server.root.notify("echo")
+    yield from pair.close()
+    assert repr(pair.client) == f"<Connection closed {pair.client.peer}>"
+
+
+@on_each_face
+def test_after_the_end_references_are_dead(face: Face) -> Steps:
+    pair = yield from joined(face)
+    thing = yield pair.root.call("thing")
+    yield face.close(pair.client)
+    assert pair.client.closed
+    assert thing.closed
+    with pytest.raises(DeadReferenceError):
+        yield thing.call("tell", 1)
+    with pytest.raises(DeadReferenceError):
+        thing.notify("tell", 1)
+    with pytest.raises(DeadReferenceError):
+        yield pair.client.login("alice", "secret")
+    yield face.close(pair.client)
+    yield from pair.close()
+
+
+@on_each_face
+def test_both_sides_hear_of_the_end_and_why(face: Face) -> Steps:
+    pair = yield from joined(face)
+    heard: dict[str, Any] = {}
+    ended = face.event()
+
+    def hear(reason: BaseException | None) -> None:
+        heard["server"] = reason
+        ended.set()
+
+    pair.server.on_close(hear)
+    pair.client.on_close(lambda reason: heard.setdefault("client", reason))
+    yield face.close(pair.client)
+    yield ended.wait()
+    yield face.until(lambda: len(heard) == 2)
+    assert heard["client"] is None
+    assert isinstance(heard["server"], EOFError)
+    pair.client.on_close(lambda reason: heard.setdefault("late", reason))
+    yield face.until(lambda: len(heard) == 3)
+    yield from pair.close()
+
+
+class Waiting(Root):
+    """Has a method that waits to be let go."""
+
+    def __init__(self, face: Face) -> None:
+        super().__init__()
+        self.started = face.event()
+        self.go = face.event()
+
+    @steps
+    def remote_wait(self) -> Steps:
+        self.started.set()
+        yield self.go.wait()
+
+    def remote_close(self) -> str:
+        pellucid.current_call().connection.close()
+        return "closed"
+
+    def remote_go(self) -> None:
+        self.go.set()
+
+
+@on_each_face
+def test_a_call_that_waits_at_the_end_fails(face: Face) -> Steps:
+    class Ending(Thing):
+        def remote_close(self) -> None:
+            pair.client.close()
+            waiting.go.set()
+
+    waiting = Waiting(face)
+    pair = yield from joined(face, waiting)
+    # This side closes in the middle of the call.
+    with pytest.raises(ConnectionLost):
+        yield pair.root.call("back", Ending(), "close")
+    yield from pair.close()
+
+
+@on_each_face
+def test_a_method_may_close_its_connection_and_is_still_answered(face: Face) -> Steps:
+    pair = yield from joined(face, Waiting(face))
+    assert (yield pair.root.call("close")) == "closed"
+    yield face.until(lambda: pair.client.closed)
+    yield from pair.close()
+
+
+@on_each_face
+def test_closing_the_server_closes_its_connections(face: Face) -> Steps:
+    pair = yield from joined(face)
+    other = yield face.connect(pair.listening.url)
+    yield face.close(pair.listening)
+    yield face.until(lambda: pair.client.closed and other.closed)
+    assert pair.listening.connections == ()
+    with pytest.raises(ConnectionRefusedError):
+        yield face.connect(pair.listening.url)
+    yield face.close(other)
+    yield from pair.close()
+
+
+@on_each_face
+def test_no_more_calls_run_than_are_allowed(face: Face) -> Steps:
+    waiting = Waiting(face)
+    pair = yield from joined(face, waiting, limits=Limits(calls_running=1))
+    with pytest.raises(TimeoutError):
+        yield face.within(0.001, pair.root, "wait")
+    yield waiting.started.wait()
+    with pytest.raises(TimeoutError):
+        yield face.within(0.001, pair.root, "echo", 1)
+    waiting.go.set()
+    assert (yield face.within(10, pair.root, "echo", 2)) == 2
+    yield pair.empty()
+    yield from pair.close()
+
+
+@on_each_face
+def test_what_can_not_be_opened(face: Face) -> Steps:
+    with pytest.raises(ValueError, match="begins with"):
+        yield face.connect("http://localhost")
+    with pytest.raises(TypeError, match="can't be served"):
+        yield face.serve(object())
+    with pytest.raises(ValueError, match="needs ssl"):
+        yield face.serve(Root(), SECURE)
+    with pytest.raises(ConnectionRefusedError):
+        yield face.connect("pb://127.0.0.1:1")
+
+
+@on_each_face
+def test_a_unix_socket(face: Face, tmp_path: Path) -> Steps:
+    path = tmp_path / "socket"
+    pair = yield from joined(face, url=f"pb+unix://{path}")
+    assert pair.client.unix
+    assert pair.server.unix
+    assert pair.client.host == ""
+    assert (yield pair.root.call("echo", 1)) == 1
+    assert (yield pair.root.call("back", Thing(), "tell", 1)) == 1
+    yield pair.empty()
+    yield from pair.close()
+    assert not path.exists()
+
+
+@on_each_face
+def test_tls(face: Face, certificates: Certificates) -> Steps:
+    pair = yield from joined(
+        face,
+        url=SECURE,
+        ssl=certificates.server_tls(),
+        client={"ssl": certificates.client_tls()},
+    )
+    assert pair.client.encrypted
+    assert pair.server.encrypted
+    assert "127.0.0.1" in pair.client.certificate.ip_addresses
+    assert pair.server.certificate is None
+    assert (yield pair.root.call("echo", "x" * 300_000)) == "x" * 300_000
+    assert (yield pair.root.call("on", Thing(), 10)) == 10
+    yield pair.empty()
+    yield from pair.close()
+
+
+@on_each_face
+def test_tls_that_is_not_agreed(
+    face: Face, certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> Steps:
+    context = certificates.server_tls("elsewhere")
+    listening = yield face.serve(Root(), SECURE, ssl=context)
+    with pytest.raises(ConnectionLost, match="the certificate is refused"):
+        yield face.connect(listening.url, ssl=certificates.client_tls())
+    yield face.until(lambda: "TLS handshake failed" in caplog.text)
+    yield face.close(listening)

@@ -1,0 +1,191 @@
+"""Logging in and out, and on whose behalf things are called, on every face."""
+
+from typing import Any
+
+import pytest
+
+import pellucid
+from tests.asyncio.certificates import SECURE, Certificates
+from tests.faces.face import Face, Steps, on_each_face, steps
+from tests.faces.pair import Thing, joined
+
+USERS = {"alice": "correct horse", "bob": "battery staple"}
+
+
+class Board(pellucid.Viewable):
+    def view_whose(self, perspective: "User", *args: Any) -> tuple[str, Any]:
+        return perspective.name, list(args)
+
+
+class User(pellucid.Avatar):
+    def __init__(self, name: str, mind: Any, realm: "Realm") -> None:
+        self.name = name
+        self.mind = mind
+        self.realm = realm
+
+    def perspective_whoami(self) -> str:
+        return self.name
+
+    def perspective_is_me(self, value: object) -> bool:
+        return value is self and pellucid.current_call().perspective is self
+
+    def perspective_board(self) -> Board:
+        return self.realm.board
+
+    @steps
+    def perspective_ask_mind(self, value: Any) -> Steps:
+        return (yield self.mind.call("tell", value))
+
+    def logout(self) -> None:
+        self.realm.left.append(self.name)
+
+
+class Realm:
+    def __init__(self) -> None:
+        self.came: list[str] = []
+        self.left: list[str] = []
+        self.board = Board()
+
+    def request_avatar(self, avatar_id: str | None, mind: Any) -> User:
+        if avatar_id == "bob":
+            raise pellucid.LoginFailed("bob may not come in")
+        self.came.append(avatar_id or "guest")
+        return User(avatar_id or "guest", mind, self)
+
+
+def logging_in(face: Face, *more: Any, **options: Any) -> Steps:
+    realm = Realm()
+    checkers = [pellucid.InMemory(USERS, iterations=4_096), *more]
+    portal = pellucid.Portal(realm, checkers)
+    pair = yield from joined(face, portal, **options)
+    return realm, pair
+
+
+@on_each_face
+def test_a_login_gives_a_perspective_and_its_release_is_the_logout(face: Face) -> Steps:
+    realm, pair = yield from logging_in(face)
+    mind = Thing()
+    perspective = yield pair.client.login("alice", "correct horse", mind)
+    assert isinstance(perspective, type(pair.root))
+    assert (yield perspective.call("whoami")) == "alice"
+    assert (yield perspective.call("is_me", perspective)) is True
+    assert (yield perspective.call("ask_mind", "x")) == 1
+    assert mind.heard == ["x"]
+    assert realm.left == []
+    del perspective, mind
+    yield face.until(lambda: realm.left)
+    yield from pair.close()
+    assert (realm.came, realm.left) == (["alice"], ["alice"])
+
+
+@on_each_face
+def test_at_the_end_of_the_connection_whoever_is_in_is_logged_out_once(face: Face) -> Steps:
+    realm, pair = yield from logging_in(face)
+    first = yield pair.client.login("alice", "correct horse")
+    second = yield pair.client.login("alice", "correct horse")
+    assert first is not second
+    yield from pair.close()
+    assert realm.left == ["alice", "alice"]
+    with pytest.raises(pellucid.DeadReferenceError):
+        yield first.call("whoami")
+
+
+@on_each_face
+def test_nobody_gets_in_with_a_wrong_name_or_password(face: Face) -> Steps:
+    realm, pair = yield from logging_in(face)
+    for name, password in (("alice", "wrong"), ("mallory", "wrong")):
+        with pytest.raises(pellucid.LoginFailed) as caught:
+            yield pair.client.login(name, password)
+        assert str(caught.value) == ""
+    with pytest.raises(pellucid.LoginFailed):
+        yield pair.client.login_anonymous()
+    with pytest.raises(pellucid.LoginFailed):
+        yield pair.client.login("bob", "battery staple")
+    del caught
+    yield pair.empty()
+    yield from pair.close()
+    assert (realm.came, realm.left) == ([], [])
+
+
+@on_each_face
+def test_a_login_without_a_name(face: Face) -> Steps:
+    realm, pair = yield from logging_in(face, pellucid.Anonymous())
+    guest = yield pair.client.login_anonymous()
+    assert (yield guest.call("whoami")) == "guest"
+    yield from pair.close()
+    assert realm.left == ["guest"]
+
+
+@on_each_face
+def test_views_know_who_looks(face: Face) -> Steps:
+    _, pair = yield from logging_in(face, pellucid.Anonymous())
+    views = []
+    for come in (pair.client.login("alice", "correct horse"), pair.client.login_anonymous()):
+        perspective = yield come
+        views.append((yield perspective.call("board")))
+    assert (yield views[0].call("whose", 1)) == ("alice", [1])
+    assert (yield views[1].call("whose", 2)) == ("guest", [2])
+    yield from pair.close()
+
+
+@on_each_face
+def test_a_login_under_tls(face: Face, certificates: Certificates) -> Steps:
+    realm, pair = yield from logging_in(
+        face,
+        url=SECURE,
+        ssl=certificates.server_tls(),
+        client={"ssl": certificates.client_tls()},
+    )
+    perspective = yield pair.client.login("alice", "correct horse")
+    assert (yield perspective.call("whoami")) == "alice"
+    with pytest.raises(pellucid.LoginFailed):
+        yield pair.client.login("alice", "wrong")
+    yield from pair.close()
+    assert realm.left == ["alice"]
+
+
+@on_each_face
+def test_a_login_with_a_certificate(face: Face, certificates: Certificates) -> Steps:
+    realm, pair = yield from logging_in(
+        face,
+        pellucid.CertificateNames(),
+        url=SECURE,
+        ssl=certificates.server_tls(clients=True),
+        client={"ssl": certificates.client_tls("alice")},
+    )
+    assert pair.server.certificate.common_name == "alice"
+    perspective = yield pair.client.login_certificate()
+    assert (yield perspective.call("whoami")) == "alice"
+    yield from pair.close()
+    assert realm.left == ["alice"]
+
+
+@on_each_face
+def test_hooks_of_the_application_may_be_slow_and_fail(
+    face: Face, caplog: pytest.LogCaptureFixture
+) -> Steps:
+    class Broken(pellucid.Checker):
+        def find_account(self, username: str) -> Any:
+            raise LookupError("a broken checker")
+
+    class Failing(Realm):
+        def request_avatar(self, avatar_id: str | None, mind: Any) -> Any:
+            if mind is None:
+                raise LookupError("a broken realm")
+            user = super().request_avatar(avatar_id, mind)
+            user.logout = self.fail  # type: ignore[method-assign]
+            return user
+
+        def fail(self) -> None:
+            raise LookupError("a broken logout")
+
+    portal = pellucid.Portal(Failing(), [Broken(), pellucid.Anonymous()])
+    pair = yield from joined(face, portal)
+    with pytest.raises(pellucid.LoginFailed):
+        yield pair.client.login("alice", "x")
+    with pytest.raises(pellucid.RemoteError, match="a broken realm"):
+        yield pair.client.login_anonymous()
+    yield pair.client.login_anonymous(Thing())
+    yield from pair.close()
+    for text in ("Broken.find_account", "a broken realm", "a broken logout"):
+        assert text in caplog.text
