@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pellucid
@@ -56,13 +57,15 @@ COLOURS = {"demo": 2, "server": 36, "client": 33}
 class Screen:
     """Prints who says what, in colour on a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, colours: Mapping[str, int] = COLOURS) -> None:
+        self._colours = colours
+        self._width = max(map(len, colours))
         self._coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
     def say(self, who: str, text: str) -> None:
-        name = f"{who:>6}"
+        name = f"{who:>{self._width}}"
         if self._coloured:
-            name = f"\033[{COLOURS[who]}m{name}\033[0m"
+            name = f"\033[{self._colours[who]}m{name}\033[0m"
         print(f"{name}  {text}")
 
     async def repeat(self, who: str, stream: asyncio.StreamReader) -> None:

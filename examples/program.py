@@ -3,10 +3,11 @@
 import argparse
 import asyncio
 import contextlib
+import getpass
 import io
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 import pellucid
@@ -34,15 +35,28 @@ def _description() -> str | None:
     return sys.modules["__main__"].__doc__
 
 
+def password(name: str) -> str:
+    """Ask for a password, or read a line where nobody can be asked."""
+    if sys.stdin.isatty():
+        return getpass.getpass(f"password of {name}: ")
+    return sys.stdin.readline().rstrip("\n")
+
+
 def run(main: Coroutine[Any, Any, int | None]) -> NoReturn:
-    """Run a program to its end, which may be Ctrl-C or SIGTERM."""
+    """Run an async program to its end, which may be Ctrl-C or SIGTERM."""
+    run_plain(lambda: asyncio.run(_until_told(main)))
+
+
+def run_plain(main: Callable[[], int | None]) -> NoReturn:
+    """Run a program to its end, which may be Ctrl-C."""
     # What a program prints is seen at once, also when it goes into a pipe or a file.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     try:
-        status = asyncio.run(_until_told(main))
+        status = main()
     except (OSError, pellucid.PBError) as error:
-        sys.exit(f"error: {error}")
+        # Some say all with their name, such as LoginFailed.
+        sys.exit(f"error: {str(error) or type(error).__name__}")
     except asyncio.CancelledError:
         status = 0
     except KeyboardInterrupt:

@@ -47,13 +47,13 @@ class Ended:
         return re.sub(r"<[^<>\n]*>", "<...>", self.out).splitlines()
 
 
-def run(*arguments: str, cwd: Path = ROOT, strict: bool = True) -> Ended:
-    """Run a program to its end. With `strict`, its warnings are errors."""
+def run(*arguments: str, cwd: Path = ROOT, strict: bool = True, given: str = "") -> Ended:
+    """Run a program to its end. With `strict`, its warnings are errors. It can read `given`."""
     done = subprocess.run(
         command(*arguments, strict=strict),
         cwd=cwd,
         env=environment(),
-        stdin=subprocess.DEVNULL,
+        input=given,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -76,6 +76,12 @@ class Program:
         assert line.endswith("\n"), f"the program ended: {self._said()}"
         return line[:-1]
 
+    def type(self, line: str) -> None:
+        """Give it a line to read, if it was started with `typing`."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
     def stop(self, number: int = signal.SIGTERM) -> Ended:
         """Tell it to stop, and give what it said since the last `line`."""
         self._process.send_signal(number)
@@ -94,7 +100,9 @@ class Program:
 
 
 @contextmanager
-def running(*arguments: str, cwd: Path = ROOT, strict: bool = True) -> Iterator[Program]:
+def running(
+    *arguments: str, cwd: Path = ROOT, strict: bool = True, typing: bool = False
+) -> Iterator[Program]:
     """Start a program, and kill it in the end if it still runs."""
     with (
         tempfile.TemporaryFile("w+") as err,
@@ -102,7 +110,7 @@ def running(*arguments: str, cwd: Path = ROOT, strict: bool = True) -> Iterator[
             command(*arguments, strict=strict),
             cwd=cwd,
             env=environment(),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if typing else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=err,
             text=True,
