@@ -843,6 +843,17 @@ def test_nobody_is_told_of_an_abandoned_call(pair: Pair) -> None:
     broker.abandon(request)
 
 
+def test_what_comes_with_an_abandoned_answer_may_be_refused(pair: Pair) -> None:
+    class Unknown(Copyable):
+        pass
+
+    pair.server.broker.exports.lookup(b"root").thing = [Thing(), Unknown()]
+    client, waiter = pair.client.broker, Waiter()
+    client.abandon(client.call(waiter, pair.root, "thing"))
+    pair.prove_empty()
+    assert waiter.done == 0
+
+
 def test_nobody_is_told_that_an_abandoned_call_is_lost(pair: Pair) -> None:
     waiter = Waiter()
     pair.client.broker.abandon(pair.client.broker.call(waiter, pair.root, "later"))

@@ -358,6 +358,15 @@ def test_a_cache_there_and_back(pair: Pair) -> None:
     assert here.observers == ()
 
 
+def test_a_cache_that_came_with_an_abandoned_answer_is_known(pair: Pair) -> None:
+    app_of(pair).thing = here = Stock(apples=3)
+    client = pair.client.broker
+    client.abandon(client.call(Waiter(), pair.root, "thing"))
+    assert pair.ask("thing").items == {"apples": 3}
+    pair.prove_empty()
+    assert here.observers == ()
+
+
 def test_a_copy_goes_to_its_own_connection_only(pair: Pair) -> None:
     other = join(Echo(), registry=stocks())
     app_of(pair).thing = Stock()

@@ -326,6 +326,29 @@ def test_what_a_copy_knew_is_there_until_the_owner_forgets_it() -> None:
     holder.prove_empty()
 
 
+def test_a_copy_that_is_looked_up_while_it_goes() -> None:
+    holder = Holder()
+
+    class Looked(RemoteStock):
+        def __del__(self) -> None:
+            super().__del__()
+            if not found:
+                # As a message in another thread would. This one can still be found.
+                found.append(holder.again(7))
+
+    found: list[Any] = []
+    holder.receive(7, Looked).count = 5
+    (stock,) = found
+    assert stock.count == 5
+    # What is owed for the one that went, and not for the new one.
+    assert holder.take() == [(7,)]
+    found.append(None)
+    del stock, found[0]
+    assert holder.take() == [(7,)]
+    holder.table.uncache(7)
+    holder.prove_empty()
+
+
 def test_a_copy_whose_class_sets_no_attributes() -> None:
     class Frozen(RemoteCache):
         def __setattr__(self, name: str, value: object) -> None:

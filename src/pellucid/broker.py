@@ -333,18 +333,20 @@ class Broker:
             return PeerFault("the peer answered a call that is not waiting")
         waiter = self._pending.pop(request)
         self.ledger.release("calls_pending")
-        if waiter is _ABANDONED:
-            self._refuse(data, message.start, 1)
-            return None
         failed = message.command == messages.ERROR
         try:
             value = message.decoder.value("error" if failed else "result")
         except (InsecureJelly, LimitExceeded) as error:
             self._refuse(data, message.start, 1)
+            if waiter is _ABANDONED:
+                return None
             # Its frames hold what was read of the refused value.
             return CallFailed(waiter, error.with_traceback(None))
         if self.releases.received:
             self.releases.commit()
+        if waiter is _ABANDONED:
+            # Read all the same: messages behind it may name a cache that came with it.
+            return None
         if failed:
             return CallFailed(waiter, received_error(value))
         if is_failure(value):

@@ -190,7 +190,7 @@ def _event(sent: _Sent, luid: int | None) -> Unobserved:
 class _Copy:
     """What is here of one cache of the other side."""
 
-    __slots__ = ("count", "handle", "luid", "make", "state", "table", "whole")
+    __slots__ = ("count", "death", "handle", "luid", "make", "state", "table", "whole")
 
     def __init__(
         self, table: "CacheImports", luid: int | bytes, make: Callable[[], RemoteCache]
@@ -202,13 +202,17 @@ class _Copy:
         self.handle: Callable[[], RemoteCache | None]
         # What the handle knew; only when there is none.
         self.state: dict[str, Any] | None = None
+        # Of a handle that is going, and not settled.
+        self.death: _Death | None = None
         self.count = 0
         # It has had its state.
         self.whole = False
 
     def died(self, state: dict[str, Any]) -> None:
         """The handle goes. Called by finalizers: any thread, any time."""
-        self.table.report(_Death(self, state))
+        # First, because the handle can still be found by its weak reference.
+        self.death = death = _Death(self, state)
+        self.table.report(death)
 
     def refuse(self) -> None:
         """An occurrence came in a message that is refused."""
@@ -246,7 +250,11 @@ class _Death:
 
     def settle(self) -> None:
         """The handle is gone: every occurrence is to be released, and its state is kept."""
-        self.copy.table.settle(self.copy, self.state)
+        self.copy.table.settle(self)
+
+
+def _gone() -> None:
+    pass
 
 
 class CacheImports:
@@ -296,11 +304,12 @@ class CacheImports:
         copy = self._copies.get(luid)
         if copy is None:
             return None
-        handle = copy.handle()
+        handle = copy.handle() if copy.death is None else None
         if handle is not None:
             return handle
-        self._releases.settle()
-        # None while another thread is about to report it.
+        if copy.death is not None:
+            self.settle(copy.death)
+        # None while another thread is about to tell of it.
         return None if copy.state is None else self._handle(copy)
 
     def _handle(self, copy: _Copy) -> RemoteCache:
@@ -322,13 +331,18 @@ class CacheImports:
             raise InsecureJelly("a cache that the other side has forgotten")
         return copy.luid
 
-    def settle(self, copy: _Copy, state: dict[str, Any]) -> None:
+    def settle(self, death: _Death) -> None:
         """A handle is gone: release every occurrence, and keep its state."""
+        copy = death.copy
+        if copy.death is not death:
+            return  # That was done when it was looked up.
+        copy.death = None
+        copy.handle = _gone
         if copy.count > 0:
             self._releases.owe((copy.luid,), copy.count)
             copy.count = 0
         if self._copies.get(copy.luid) is copy:
-            copy.state = state
+            copy.state = death.state
 
     def drop(self, copy: _Copy) -> None:
         """Its full form came in a message that is refused, and it was not read wholly."""
