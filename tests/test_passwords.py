@@ -201,7 +201,12 @@ def test_a_file_that_is_none_is_not_read_again_until_it_has_changed(
         checker.find_account("alice")
     parsed: list[object] = []
     parse = passwords._parse
-    monkeypatch.setattr(passwords, "_parse", lambda *args: parsed.append(args) or parse(*args))
+
+    def note(path: Path, data: bytes) -> object:
+        parsed.append(data)
+        return parse(path, data)
+
+    monkeypatch.setattr(passwords, "_parse", note)
     with pytest.raises(BadPasswordFile, match="line 1"):
         checker.decoy("nobody")
     assert parsed == []
@@ -302,6 +307,18 @@ def test_a_file_that_is_none_is_not_overwritten(tmp_path: Path) -> None:
         write_account(path, "bob", Account("bob"))
     assert path.read_text() == "Dear Bob,\nhow are you?\n"
     assert [path.name for path in tmp_path.iterdir()] == ["letter"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes with names are POSIX")
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link, tmp_path):
+        with pytest.raises(BadPasswordFile, match="not a password file"):
+            write_account(path, "alice", Account("alice"))
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert sorted(tmp_path.iterdir()) == [link, pipe]
 
 
 # Decoys.

@@ -14,9 +14,9 @@ from .errors import LimitExceeded, PBError, RemoteProtocolError
 from .limits import Limits
 
 __all__ = [
-    "DIALECTS", "FLOAT", "INT", "LIST", "LONGINT", "LONGNEG", "NEG", "NONE", "PB", "PELLUCID", "STRING",
-    "VOCAB", "Dialect", "Framer", "Sexp", "decode", "encode", "int_token", "list_header",
-    "read_item", "skip_item", "string_token",
+    "DIALECTS", "FLOAT", "INT", "LIST", "LONGINT", "LONGNEG", "NEG", "NONE", "PB", "PELLUCID",
+    "STRING", "VOCAB", "Dialect", "Framer", "Sexp", "decode", "encode", "int_token",
+    "list_header", "read_item", "skip_item", "string_token",
 ]  # fmt: skip
 
 Sexp: TypeAlias = Any  # a list of these, a byte string, an integer or a float

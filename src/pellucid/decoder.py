@@ -436,11 +436,14 @@ class Decoder:
         self._holes.placed(value)
         return value
 
-    def _reference_number(self) -> Any:
+    def _reference_number(self) -> str | bytes:
         number = self.item()
-        if type(number) is not int and type(number) is not bytes:
+        if type(number) is bytes:
+            return number
+        if type(number) is not int:
             raise InsecureJelly("a reference number has to be an integer or a byte string")
-        return number
+        # The peer knows the hash of an integer, and could choose many that have the same.
+        return str(number)
 
     def _reference(self, count: int, depth: int, outer: Any) -> Any:
         if count < 2:
@@ -462,6 +465,10 @@ class Decoder:
         elif kind is str or kind is bytes:
             # Comparing it may take longer than the few bytes that named it.
             self._costs().charge(len(value) >> 8)
+        elif self._holes.waits:
+            part = self._holes.waiting_part(number)
+            if part is not None:
+                self._placed(part)
         return value
 
     # Hashing.
@@ -543,7 +550,6 @@ class Decoder:
             if reader.hashes:
                 self._costs().begin(made)
         at = self.pos
-        waits = self._waits()
         seen = self._seen
         try:
             state = self._value(depth, None)
@@ -552,23 +558,30 @@ class Decoder:
                 self._path[-1] = attribute_step(self._path[-1])
             raise
         self._skip(count - least)
-        if self._waits() != waits or type(state) is Hole:
-            return self._late_state(reader, made, state, seen, at)
+        holes = self._holes
+        shared = holes is not None and holes.is_shared(state)
+        if shared:
+            # A few bytes name it, and each copy takes all that is in it.
+            self._costs().charge(len(state))
+        if type(state) is Hole or (shared and holes.found_open) or self._waits_since(seen):
+            return self._late_state(reader, made, state, seen, at, shared)
         if reader.is_early and not reader.hashes:
             return reader.finish(made, state)
         value = self._costs().finish(reader, made, state)
-        return value if self._holes is None else self._holes.bounded(value)
+        return value if holes is None else holes.bounded(value)
 
-    def _late_state(self, reader: Any, made: Any, state: Any, seen: int, at: int) -> Any:
+    def _late_state(
+        self, reader: Any, made: Any, state: Any, seen: int, at: int, shared: bool
+    ) -> Any:
         """Give what a state is for that is not finished, from the hole number `seen` on."""
         holes = self._holes
-        if reader.is_plain and type(state) is dict and not holes.is_late(state):
+        if reader.is_plain and type(state) is dict and not shared and not holes.is_late(state):
             # Nobody looks at attributes before the end.
             reader.finish(made, state, holes.set_attribute)
             if reader.hashes:
                 self._costs().note(made, state)
             return made
-        value = holes.state_later(reader, made, state, seen, self._seen, at)
+        value = holes.state_later(reader, made, state, seen, at, shared or type(state) is Hole)
         self._seen += 1
         return value if reader.is_early else self._placed(value)
 
@@ -581,8 +594,9 @@ class Decoder:
         except Exception as error:
             _failed("taking in a cache", error)
 
-    def _waits(self) -> int:
-        return self._holes.waits if self._holes is not None else 0
+    def _waits_since(self, seen: int) -> bool:
+        """Tell whether anything waits that was put anywhere since."""
+        return self._seen != seen and not self._holes.are_filled(seen, self._seen)
 
     def _luid(self) -> Any:
         luid = self.item()

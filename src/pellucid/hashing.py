@@ -76,6 +76,17 @@ class Hashing:
         self.note(value, known)
         return value
 
+    def is_whole(self, state: Any) -> bool:
+        """Tell, at the end of a unit, whether nothing is missing in a state that is shared.
+
+        It is charged: many copies may have the same one, and each takes all that is in it.
+        """
+        if not isinstance(state, (dict, list, set, tuple, frozenset)):
+            return True
+        self.charge(len(state))
+        members = state.values() if isinstance(state, dict) else state
+        return id(state) not in self._open and not any(type(one) is Hole for one in members)
+
     def note(self, value: object, state: object) -> None:
         """Tell what an object was made of that may have a hash of its own."""
         known = self._states.get(id(value))

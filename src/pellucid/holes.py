@@ -15,16 +15,20 @@ from .errors import InsecureJelly, LimitExceeded, full_name
 __all__ = ["Hole", "Holes"]
 
 _ROUNDS: Final = 8
+_CONTAINERS: Final = (dict, list, set, tuple, frozenset)
 
 
 class Hole:
     """Stands for one value. `waiting` is None as soon as `value` is known."""
 
-    __slots__ = ("items", "missing", "number", "value", "waiting")
+    __slots__ = ("items", "missing", "number", "start", "value", "waiting")
 
-    def __init__(self, number: int | bytes | None, items: list[Any] | None) -> None:
-        # It is what this number refers to;
+    def __init__(
+        self, number: str | bytes | None, items: list[Any] | None, start: int = 0
+    ) -> None:
+        # It is what this number refers to, which begins behind so much that was placed before;
         self.number = number
+        self.start = start
         # or a tuple of these, so many of which are missing.
         self.items = items
         self.missing = 0
@@ -32,6 +36,20 @@ class Hole:
         # a key; another hole and None, if it stands for the same value.
         self.waiting: list[tuple[Any, Any]] | None = []
         self.value: Any = None
+
+
+class _Part:
+    """A value that is referred to, from `start` to `end` of all that was placed.
+
+    `waiting` is None as soon as all of it is known to be filled.
+    """
+
+    __slots__ = ("end", "start", "waiting")
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start = start
+        self.end = end
+        self.waiting: bool | None = True
 
 
 class _Attributes:
@@ -50,15 +68,16 @@ class _Later:
     """Something that is put off. `waiting` is None as soon as it is done.
 
     `run(holes, hashing)` does it, and tells whether it could. Until then something is missing in
-    `target`, if there is one. `at` is where in the bytes it stands. `makes` tells whether a
-    function is to be called.
+    `target`, if there is one. `at` is where in the bytes it stands, and `index` where among all
+    that was placed. `makes` tells whether a function is to be called.
     """
 
-    __slots__ = ("at", "makes", "target", "waiting")
+    __slots__ = ("at", "index", "makes", "target", "waiting")
 
     def __init__(self, target: Any, at: int, makes: bool = False) -> None:
         self.target = target
         self.at = at
+        self.index = 0
         self.makes = makes
         self.waiting: bool | None = True
 
@@ -124,10 +143,13 @@ class _Members(_Later):
 class _State(_Later):
     """A state that was not finished when it was read, and who waits for it."""
 
-    __slots__ = ("_end", "_made", "_reader", "_start", "_state", "hole")
+    __slots__ = ("_end", "_made", "_reader", "_shared", "_start", "_state", "hole")
 
-    def __init__(self, reader: Any, made: Any, state: Any, start: int, end: int, at: int) -> None:
+    def __init__(
+        self, reader: Any, made: Any, state: Any, shared: bool, start: int, end: int, at: int
+    ) -> None:
         super().__init__(None, at, not reader.is_early)
+        self._shared = shared
         self._reader = reader
         self._made = made
         self._state = state
@@ -144,6 +166,8 @@ class _State(_Later):
             state = state.value
         if not holes.are_filled(self._start, self._end):
             return False
+        if self._shared and not hashing.is_whole(state):
+            return False
         value = hashing.finish(self._reader, self._made, state)
         if self.hole is not None:
             holes.fill(self.hole, holes.bounded(value))
@@ -158,13 +182,17 @@ class Holes:
     """The reference numbers of one unit, and what waits for what. (Wire document, section 5.)"""
 
     __slots__ = (
-        "_checked",
+        "_filled",
+        "_found",
         "_heights",
         "_limit",
+        "_open",
+        "_parts",
         "_placed",
         "_tuples",
         "_values",
         "at",
+        "found_open",
         "late",
         "waits",
     )
@@ -173,46 +201,72 @@ class Holes:
         # How high a tuple may be, and how high those are that have others in them.
         self._limit = limit
         self._heights: dict[int, tuple[int, object]] = {}
-        self._values: dict[int | bytes, Any] = {}
+        # By number. Numbers are given as text or bytes: the peer knows the hash of integers.
+        self._values: dict[str | bytes, Any] = {}
+        # Those that are not at their end; and what is in those that are, in the order of the ends.
+        self._open: set[str | bytes] = set()
+        self._parts: dict[str | bytes, _Part] = {}
+        # What was referred to last, and whether that was not at its end.
+        self._found: Any = None
+        self.found_open = False
         # How many tuples are not finished.
         self._tuples = 0
         # How many places wait to be filled, and how much is put off.
         self.waits = 0
-        # Every hole that was put anywhere, and what was put off, in the order of reading; and which
-        # parts of that are known to wait no more, each with its beginning and its end.
+        # Every hole that was put anywhere, what was put off, and what was referred to that waits,
+        # in the order of reading; and from where on what is before an index waits no more.
         self._placed: list[Any] = []
-        self._checked: list[tuple[int, int]] = []
+        self._filled: dict[int, int] = {}
         # What is put off, and where in the bytes that stands of it which is being done.
         self.late: list[Any] = []
         self.at = -1
 
-    def begin(self, number: int | bytes) -> Hole:
+    def begin(self, number: str | bytes) -> Hole:
         """Begin what `number` refers to."""
         if number in self._values:
             raise InsecureJelly("a reference number is used twice")
-        hole = Hole(number, None)
+        hole = Hole(number, None, len(self._placed))
         self._values[number] = hole
+        self._open.add(number)
         return hole
 
-    def bind(self, number: int | bytes, value: object) -> None:
+    def bind(self, number: str | bytes, value: object) -> None:
         """Tell what `number` refers to before it is finished."""
         self._values[number] = value
 
-    def end(self, hole: Hole, value: Any) -> None:
+    def end(self, hole: Any, value: Any) -> None:
         """Tell what the number of `hole` refers to; it may be a hole itself."""
         if value is hole:
             raise InsecureJelly("a reference is its own value")
+        number = hole.number
+        self._open.discard(number)
+        if len(self._placed) > hole.start:
+            self._parts[number] = _Part(hole.start, len(self._placed))
         if type(value) is Hole:
             self._wait(value, hole, None)
-        elif hole.number is not None and self._values[hole.number] is hole:
+        elif self._values[number] is hole:
             self.fill(hole, value)
 
-    def find(self, number: int | bytes) -> Any:
+    def find(self, number: str | bytes) -> Any:
         """Give what `number` refers to, which may be a hole."""
         value = self._values.get(number, self)
         if value is self:
             raise InsecureJelly("a reference number is not defined")
+        self._found = value
+        self.found_open = number in self._open
         return value
+
+    def waiting_part(self, number: str | bytes) -> _Part | None:
+        """Give what is to be placed for what `number` refers to, if something in it waits.
+
+        None for what is not at its end: what refers to it may be what it waits for.
+        """
+        part = self._parts.get(number)
+        return None if part is None or self._is_filled(part) else part
+
+    def is_shared(self, state: object) -> bool:
+        """Tell whether a state is a container that came by a reference, or contains itself."""
+        return state is self._found and isinstance(state, _CONTAINERS)
 
     def watch_list(self, items: list[Any]) -> None:
         """Have the holes in a list replaced."""
@@ -304,17 +358,21 @@ class Holes:
         self._later(_Members(target, members, counts, hole, at))
         return target if hole is None else hole
 
-    def state_later(self, reader: Any, made: Any, state: Any, start: int, end: int, at: int) -> Any:
+    def state_later(
+        self, reader: Any, made: Any, state: Any, start: int, at: int, shared: bool = False
+    ) -> Any:
         """Put off giving a state to its reader. Gives the object, or a hole for it.
 
-        `start` and `end` tell what of all that was placed is in the state.
+        `start` tells from where on what was placed is in the state. `shared` tells whether it came
+        by a reference.
         """
-        later = _State(reader, made, state, start, end, at)
+        later = _State(reader, made, state, shared, start, len(self._placed), at)
         self._later(later)
         return made if later.hole is None else later.hole
 
     def _later(self, later: _Later) -> None:
         self.late.append(later)
+        later.index = len(self._placed)
         self.waits += 1
         # Whatever it is in waits for it as for a hole.
         self._placed.append(later)
@@ -333,8 +391,7 @@ class Holes:
         hashing.begin_end([later.target for later in left])
         try:
             for _ in range(_ROUNDS):
-                self._checked.clear()
-                left = [later for later in left if not self._is_done(later, hashing)]
+                left = self._round(left, hashing)
             if left:
                 # A function that is to make what its state contains keeps others waiting.
                 stuck = next((later for later in left if later.makes), left[0])
@@ -343,6 +400,23 @@ class Holes:
         finally:
             hashing.end()
         self.at = -1
+
+    def _round(self, late: list[Any], hashing: Any) -> list[Any]:
+        """Do what can be done, in the order of reading, and give what is left."""
+        left = []
+        parts = [part for part in self._parts.values() if part.waiting is not None]
+        parts.reverse()
+        for later in late:
+            while parts and parts[-1].end <= later.index:
+                self._is_filled(parts.pop())
+            if not self._is_done(later, hashing):
+                left.append(later)
+        return left
+
+    def _is_filled(self, part: _Part) -> bool:
+        if part.waiting is not None and self.are_filled(part.start, part.end):
+            part.waiting = None
+        return part.waiting is None
 
     def _is_done(self, later: Any, hashing: Any) -> bool:
         self.at = later.at
@@ -359,21 +433,22 @@ class Holes:
         return True
 
     def are_filled(self, start: int, end: int) -> bool:
-        """Tell whether nothing of what was placed between waits. No part is looked at twice.
-
-        Asked in the order of reading: a part is inside of the next one or before it.
-        """
-        checked = self._checked
+        """Tell whether nothing of what was placed between waits. No part is looked at twice."""
+        filled = self._filled
+        placed = self._placed
+        seen = [end]
         index = end
         while index > start:
-            if checked and checked[-1][1] == index:
-                index = checked.pop()[0]
-            elif self._placed[index - 1].waiting is None:
+            known = filled.get(index, index)
+            if known != index:
+                index = known
+                seen.append(index)
+            elif placed[index - 1].waiting is None:
                 index -= 1
             else:
                 break
-        if index < end:
-            checked.append((index, end))
+        for one in seen:
+            filled[one] = index
         return index <= start
 
     def whole(self, value: Any) -> Any:

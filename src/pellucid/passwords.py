@@ -226,11 +226,14 @@ def write_account(path: str | os.PathLike[str], name: str, account: Account | No
 
     Tells whether the user was in it. The file is made if it is missing, for its owner alone to
     read. It is replaced as a whole: whoever reads it sees the old one or the new one. Raises
-    FileExistsError while another process writes it.
+    FileExistsError while another process writes it, and BadPasswordFile for what is none.
     """
     # A link stays a link.
     place = Path(os.path.realpath(path))
     name = prepare_name(name)
+    if place.exists() and not place.is_file():
+        # It would be replaced as well, even if it is a device.
+        raise BadPasswordFile(f"{place}: this is not a password file")
     new = place.with_name(place.name + ".new")
     try:
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

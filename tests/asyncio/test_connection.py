@@ -1,6 +1,7 @@
 """What an application sees of a connection: its calls, and its end."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -12,12 +13,15 @@ from pellucid import (
     Limits,
     LocalProtocolError,
 )
+from pellucid.banana import encode
 from tests.asyncio.pairs import (
+    CHOICE,
     FREE,
     Echo,
     Run,
     Seeing,
     Waiting,
+    alone,
     at_once,
     failure,
     join,
@@ -80,6 +84,17 @@ class _Closing(Waiting):
         await turn()
         return "bye"
 
+    async def remote_outlast(self) -> str:
+        await turn()
+        self.connection.close()
+        await until(lambda: "other" in self.ended)
+        await turn()
+        return "bye"
+
+    async def remote_other(self) -> None:
+        await until(lambda: self.connection.closed)
+        self.ended.append("other")
+
     async def remote_stay(self) -> None:
         self.connection.close()
         await asyncio.get_running_loop().create_future()
@@ -141,6 +156,26 @@ def test_a_peer_that_goes_while_a_method_closes(run: Run, eager: bool) -> None:
             await server.wait_closed()
             assert isinstance(await failure(call), ConnectionLost)
             await until(lambda: reasons == [None])
+
+    run(main())
+
+
+def test_the_answer_of_the_call_that_closes_goes_to_a_peer_that_says_no_more(
+    run: Run, eager: bool
+) -> None:
+    async def main() -> None:
+        root = _Closing()
+        limits = Limits(calls_running=2)
+        root.connection = Connection("server", root=root, limits=limits, eager=eager)
+        with await alone(root.connection) as sock:
+            sock.send(CHOICE)
+            # The last one waits until there is room for it.
+            for name in (b"outlast", b"other", b"wait"):
+                sock.send(encode([b"message", 1, b"root", name, 1, [b"tuple"], [b"dictionary"]]))
+            sock.shutdown(socket.SHUT_WR)
+            await root.connection.wait_closed()
+            assert b"bye" in sock.recv(65536)
+        assert not root.started.is_set()
 
     run(main())
 

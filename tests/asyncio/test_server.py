@@ -8,6 +8,7 @@ import stat
 import struct
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from weakref import ref
 
 import pytest
@@ -392,7 +393,9 @@ def test_a_server_that_never_listened_can_be_closed(run: Run) -> None:
     run(main())
 
 
-def test_who_has_gone_at_once_is_not_taken_for_somebody_on_this_machine(run: Run) -> None:
+def test_who_has_gone_at_once_is_not_taken_for_somebody_on_this_machine(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Who(pellucid.Root):
         def __init__(self) -> None:
             self.seen: list[tuple[bool, str]] = []
@@ -405,11 +408,14 @@ def test_who_has_gone_at_once_is_not_taken_for_somebody_on_this_machine(run: Run
         root = Who()
         call = encode([b"message", 1, b"root", b"x", 0, [b"tuple"], [b"dictionary"]])
         made: list[Connection] = []
+
+        class Noting(Connection):
+            def __init__(self, role: str, **options: Any) -> None:
+                super().__init__(role, **options)
+                made.append(self)
+
+        monkeypatch.setattr(Server, "connection_type", Noting)
         async with pellucid.serve(root, FREE) as server:
-            accept = server._accept
-            server._accept = lambda: made.append(accept()) or made[-1]  # type: ignore[method-assign]
-            server._listening.close()  # type: ignore[union-attr]
-            await server._start()
             port = int(server.url.rsplit(":", 1)[1])
             for _ in range(30):
                 with socket.create_connection(("127.0.0.1", port)) as sock:

@@ -412,6 +412,47 @@ def test_the_answer_of_the_call_that_closes_still_goes_out(
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("tail", "ended"),
+    [
+        (b"", False),
+        (b"\x17\x03\x03\x00\x13" + bytes(19), True),
+        (bytes(40) + b"\x17\x03\x03\x00\x13" + bytes(19), True),
+        (b"\x17\x03\x03\x00\x13" + bytes(18), False),
+        (b"\x17\x03\x03\x00\x14" + bytes(20), False),
+        (b"\x17\x03\x03\x00\x13" + bytes(19) + b"\x17\x03\x03\x00\x20" + bytes(32), False),
+        (b"\x15\x03\x03\x00\x1a" + bytes(26), True),
+        (b"\x15\x03\x03\x00\x02\x01\x00", True),
+    ],
+)
+def test_the_end_of_tls_is_known_from_outside(tail: bytes, ended: bool) -> None:
+    assert tls._is_end(tail) is ended
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("size", [0, 3_000_000])
+def test_both_sides_close_at_the_same_time(
+    run: Run, certificates: Certificates, size: int, version: ssl.TLSVersion
+) -> None:
+    async def main() -> None:
+        context = certificates.server_tls()
+        context.maximum_version = version
+        # It takes far less than `close_time`.
+        limits = Limits(close_time=60)
+        server = await pellucid.serve(Echo(), SECURE, ssl=context, limits=limits)
+        client = await pellucid.connect(server.url, ssl=certificates.client_tls(), limits=limits)
+        for _ in range(size // 500_000):
+            client.root.notify("nothing", b"x" * 500_000)
+        client.close()
+        server.close()
+        async with asyncio.timeout(5):
+            await client.wait_closed()
+            await server.wait_closed()
+        assert client._error is None
+
+    run(main())
+
+
 def test_close_while_reading_rests(run: Run, certificates: Certificates) -> None:
     """What has arrived and is not read yet does not spoil the end."""
 

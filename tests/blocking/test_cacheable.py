@@ -215,10 +215,15 @@ def test_nobody_waits_for_an_answer_under_the_lock() -> None:
         kept = pair.client.root.call("board")
         with owner.board.lock, pytest.raises(LocalProtocolError, match="under the lock"):
             owner.board.observers[0].call("add", 1)
-        owner.board.observers[0].call("add", 2)
+        (observer,) = owner.board.observers
+        observer.call("add", 2)
         assert kept.lines == [2]
+        steps = kept.__dict__["act"] = Steps()
         with pytest.raises(TimeoutError):
-            owner.board.observers[0].within(0).call("add", 3)
+            observer.within(0).call("act", 3)
+        steps.go.set()
+        assert observer.within(PATIENCE).call("act", 4) == 4
+        kept.__dict__.clear()
 
 
 # Updates on the holder's side.

@@ -184,7 +184,11 @@ class Link(asyncio.BufferedProtocol, ABC):
         self._out.in_turn = True
         try:
             while True:
-                may_start = (self._starts_left > 0 and not self._held) or self._closing
+                if self._closing:
+                    # All that comes is dropped, unless that would be the end.
+                    may_start = not self._eof
+                else:
+                    may_start = self._starts_left > 0 and not self._held
                 event = broker.next_event(may_start)
                 if event is None:
                     break
@@ -446,7 +450,8 @@ class Link(asyncio.BufferedProtocol, ABC):
 
 def _is_unix(transport: asyncio.BaseTransport) -> bool:
     """Tell whether both ends are on this machine, whatever the other one is called."""
-    return transport.get_extra_info("socket").family == getattr(socket, "AF_UNIX", None)
+    family: int = transport.get_extra_info("socket").family
+    return family == getattr(socket, "AF_UNIX", None)
 
 
 def _name(peername: Any, encrypted: bool = False) -> str:

@@ -1,6 +1,7 @@
 """TLS: contexts, who the other side is, the handshake, and an end that loses nothing."""
 
 import asyncio
+import contextlib
 import os
 import ssl
 from collections.abc import Callable
@@ -27,7 +28,7 @@ __all__ = [
 _File = str | os.PathLike[str]
 _Password = str | bytes | Callable[[], str | bytes]
 
-# What arrives here is never looked at, so that all may share it.
+# Only the end of what arrives here is looked at, and at once, so that all may share it.
 _DROPPED = bytearray(16 * 1024)
 
 # Contexts.
@@ -319,6 +320,22 @@ def lost(address: Address, error: BaseException) -> ConnectionLost:
 
 # The end.
 
+# No alert is longer.
+_TAIL = 64
+
+
+def _is_end(tail: bytes) -> bool:
+    """Tell whether the last record is an alert: after the one that ends TLS there comes no other.
+
+    TLS 1.3 hides the kind of a record, but not that there are two bytes in it.
+    """
+    for start in range(len(tail) - 5):
+        kind, version, size = tail[start], tail[start + 1 : start + 3], tail[start + 3 : start + 5]
+        length = int.from_bytes(size)
+        if version == b"\x03\x03" and start + 5 + length == len(tail):
+            return kind == 21 or (kind == 23 and length == 19)
+    return False
+
 
 class Farewell(asyncio.BufferedProtocol):
     """Closes a connection under TLS, and loses nothing of what was written.
@@ -326,6 +343,9 @@ class Farewell(asyncio.BufferedProtocol):
     asyncio cuts the connection when something arrives after it has said that it closes, and with
     that what has not left yet. So from then on this stands below TLS, takes what arrives and drops
     it, until the other side has read everything and closes too.
+
+    The other side may do the same at the same time, and drop what TLS says of the end. So when that
+    comes, and only then, TCP says it as well: uvloop may forget what it has not read.
     """
 
     def __init__(
@@ -338,6 +358,8 @@ class Farewell(asyncio.BufferedProtocol):
         self._transport = transport
         self._below = below
         self._above: Any = None
+        # The last bytes that arrived.
+        self._tail = b""
 
     def start(self) -> None:
         """Begin: what has arrived so far is read in the next iteration of the loop."""
@@ -353,12 +375,22 @@ class Farewell(asyncio.BufferedProtocol):
             self._below.set_protocol(self)
             self._below.resume_reading()
 
+    def _end(self) -> None:
+        """If the other side has said that nothing more comes, say it too, when that is true."""
+        if not _is_end(self._tail) or self._transport.get_write_buffer_size():
+            return
+        # The other side may be faster.
+        with contextlib.suppress(OSError):
+            self._below.write_eof()
+
     def get_buffer(self, sizehint: int) -> bytearray:
         """Give room for what is dropped."""
         return _DROPPED
 
     def buffer_updated(self, nbytes: int) -> None:
         """Drop what has arrived."""
+        self._tail = (self._tail + _DROPPED[max(nbytes - _TAIL, 0) : nbytes])[-_TAIL:]
+        self._end()
 
     def eof_received(self) -> bool:
         """The other side has closed."""
@@ -371,6 +403,7 @@ class Farewell(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """For TLS, which still writes."""
         self._above.resume_writing()
+        self._end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end, for TLS and whoever is above it."""

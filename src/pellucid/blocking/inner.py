@@ -189,9 +189,10 @@ class InnerConnection(connection.Connection):
             self._told = True
             self._calls.drop()
             self.lane.give_up()
+            # First, so that whoever waited knows whether the thread ends.
+            self.background.remove_user(self)
             for waiter in self._closers:
                 waiter.set_result(None)
-            self.background.remove_user(self)
 
 
 class InnerServer(server.Server):
@@ -214,9 +215,10 @@ class InnerServer(server.Server):
         super()._check_closed()
         if self._closed.is_set() and not self._told:
             self._told = True
+            # First, so that whoever waited knows whether the thread ends.
+            self.background.remove_user(self)
             for waiter in self._closers:
                 waiter.set_result(None)
-            self.background.remove_user(self)
 
     @property
     def open_connections(self) -> tuple[InnerConnection, ...]:

@@ -77,17 +77,17 @@ class Waiter:
         """
         try:
             if not self._sleep(seconds):
-                self._late(TimeoutError(f"no answer within {seconds} s"))
+                self._late(f"no answer within {seconds} s")
         except BaseException:
             self.forget()
             raise
         return self._outcome()
 
-    def _late(self, error: TimeoutError) -> None:
+    def _late(self, text: str) -> None:
         if getattr(self.work, "lane", None) is None:
-            raise error
+            raise TimeoutError(text)
         # It goes on when it is its turn.
-        self._background.post(hand_over, self, None, error)
+        self._background.post(hand_over, self, None, TimeoutError(text))
         self._sleep(None)
 
     def forget(self) -> None:
