@@ -1,5 +1,6 @@
 """What every test shares."""
 
+import gc
 import importlib.util
 
 import pytest
@@ -24,3 +25,9 @@ def pytest_report_header() -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Coverage runs last: what is broken should be heard of before what is untested."""
     items.sort(key=lambda item: item.get_closest_marker("coverage") is not None)
+
+
+def pytest_collection_finish() -> None:
+    """Leave out what is there before the first test: many of them have all garbage collected."""
+    gc.collect()
+    gc.freeze()

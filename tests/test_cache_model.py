@@ -411,7 +411,7 @@ class Link:
 
     def deliver(self, side: Peer, count: int) -> bool:
         """Some bytes arrive, which are not looked at yet."""
-        if not side.broker.wants_data:
+        if self.given_up or not side.broker.wants_data:
             return False
         data, side.inbox = side.inbox[:count], side.inbox[count:]
         side.broker.receive_data(data)
@@ -735,8 +735,9 @@ class Caches(RuleBasedStateMachine):
                 assert all(asked.done < 2 for asked in side.asked)
                 assert not side.broker.closed
             if link.given_up:
+                # One update is lost, and so is all behind it.
                 assert self.limits is not WIDE
-                link.cut(link.owner, True, None)
+                link.cut(link.owner, False, None)
                 self.links[n] = self.connect(n)
 
     @invariant()
@@ -751,12 +752,11 @@ class Caches(RuleBasedStateMachine):
         if sys.exception() is not None:
             return  # It has failed already, and what failed holds what it looked at.
         links = getattr(self, "links", ())
-        for link in links:
-            link.finish()
-        self.copies_are_what_the_owner_was()
-        for link in links:
-            # What one of them finished may have changed what another one has.
-            link.finish()
+        for _ in range(2):
+            # What one of them finishes may change what another one has.
+            for link in links:
+                link.finish()
+            self.copies_are_what_the_owner_was()
         for link in links:
             link.holder.check_versions()
             link.holder.kept.clear()

@@ -83,7 +83,8 @@ def test_argon2_can_be_used() -> None:
     with pytest.raises(ValueError, match="Argon2 hash can't be read"):
         check_password(Account("a", "$argon2id$nonsense"), "secret")
     with pytest.raises(ValueError, match="Argon2 hash can't be read"):
-        check_password(Account("a", made.slow[:-4]), "secret")
+        # No base64 has this length; of other lengths some can be read.
+        check_password(Account("a", made.slow[:-2]), "secret")
 
 
 def test_argon2_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

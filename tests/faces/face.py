@@ -134,10 +134,11 @@ class Face(ABC):
 
     def empty(self, *connections: Any) -> Any:
         """Yield this: no connection holds anything of the other side, or the other side of it."""
-        gc.collect()
         return self.until(lambda: all(self._is_empty(each) for each in connections))
 
     def _is_empty(self, connection: Any) -> bool:
+        # Each time: a thread may have held a cycle the time before.
+        gc.collect()
         broker = self.broker(connection)
         return not len(broker.exports) and not len(broker.imports) and not self._left(connection)
 
