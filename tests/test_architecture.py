@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "places",
     },
     "flavors": {"errors", "states"},
-    "releases": {"limits"},
+    "releases": {"errors", "limits"},
     "references": {"errors", "events", "flavors", "limits", "releases"},
     "caches": {"errors", "events", "flavors", "limits", "references", "releases"},
     "tables": {"caches", "errors", "events", "flavors", "limits", "references", "releases"},
@@ -335,6 +335,29 @@ def test_a_fresh_interpreter_resolves_every_export() -> None:
         "print(json.dumps([n for n in pellucid.__all__ if not hasattr(pellucid, n)]))"
     )
     assert missing == []
+
+
+def test_help_and_completion_know_every_export() -> None:
+    unknown = _fresh(
+        "import json, pellucid, pydoc\n"
+        "seen = dir(pellucid)\n"
+        "text = pydoc.render_doc(pellucid, renderer=pydoc.plaintext)\n"
+        "told = ['class connect(', 'class serve(', 'class Portal(', 'class PasswordFile(']\n"
+        "print(json.dumps([n for n in pellucid.__all__ if n not in seen]\n"
+        "    + [t for t in told if t not in text]))"
+    )
+    assert unknown == []
+
+
+def test_the_faces_are_loaded_when_they_are_asked_for() -> None:
+    loaded = _fresh(
+        "import json, sys, pellucid\n"
+        "names = ['asyncio', 'threading', 'pellucid.blocking', 'pellucid.passwords']\n"
+        "before = [n for n in names[::2] + names[3:] if n in sys.modules]\n"
+        "pellucid.blocking.connect, pellucid.BadPasswordFile\n"
+        "print(json.dumps([before, [n for n in names if n in sys.modules]]))"
+    )
+    assert loaded == [[], ["asyncio", "threading", "pellucid.blocking", "pellucid.passwords"]]
 
 
 # Each module has its tests.

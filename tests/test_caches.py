@@ -11,7 +11,7 @@ import pytest
 from pellucid.caches import CacheExports, CacheImports, CacheObserver
 from pellucid.errors import DeadReferenceError, InsecureJelly, LimitExceeded
 from pellucid.events import Unobserved
-from pellucid.flavors import Cacheable, RemoteCache, copy_is_whole
+from pellucid.flavors import Cacheable, RemoteCache, copy_has_size, copy_is_whole
 from pellucid.limits import Ledger, Limits
 from pellucid.references import Ids
 from pellucid.releases import Debt, Releases
@@ -575,3 +575,62 @@ def test_when_the_connection_is_over_nothing_is_owed() -> None:
     del kept
     assert holder.woken == woken
     holder.prove_empty()
+
+
+# How much is kept of what nobody uses.
+
+
+def sized(holder: Holder, luid: int, size: int) -> Any:
+    handle = holder.receive(luid)
+    copy_has_size(handle, size)
+    handle.count = luid
+    return handle
+
+
+def knows(holder: Holder) -> list[int]:
+    return [luid for luid in range(1, 9) if holder.table.lookup(luid) is not None]
+
+
+def test_what_went_first_is_forgotten_first() -> None:
+    holder = Holder(cache_bytes=100)
+    used = sized(holder, 1, 1000)
+    for luid in (2, 3, 4):
+        sized(holder, luid, 40)
+    assert len(holder.take()) == 3
+    assert knows(holder) == [1, 3, 4]
+    with pytest.raises(InsecureJelly, match="does not know"):
+        holder.table.receive_again(2)
+    # Those that were looked up went again, and what was forgotten by the other side counts no more.
+    holder.take()
+    holder.table.uncache(3)
+    sized(holder, 5, 60)
+    holder.take()
+    assert knows(holder) == [1, 4, 5]
+    assert used.count == 1
+    # Too large for it alone.
+    del used
+    holder.take()
+    assert holder.table.lookup(1) is None
+    for luid in (1, 2, 4, 5):
+        holder.table.uncache(luid)
+    holder.prove_empty()
+    assert holder.table._kept_bytes == 0
+
+
+def test_updates_of_what_nobody_uses_count() -> None:
+    holder = Holder(cache_bytes=100)
+    sized(holder, 1, 40)
+    for times in range(4):
+        holder.take()
+        assert (holder.table.lookup(1, 20) is None) is (times > 3)
+    holder.take()
+    assert holder.table.lookup(1, 20) is None
+    used = sized(holder, 2, 40)
+    for _ in range(9):
+        assert holder.table.lookup(2, 20) is used
+    del used
+    holder.take()
+    assert holder.table.lookup(2).count == 2  # type: ignore[union-attr]
+    copy_has_size(RemoteStock(), 5)
+    holder.take()
+    holder.table.clear()

@@ -7,6 +7,7 @@ import os
 import queue
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -322,7 +323,23 @@ def test_a_value_that_may_not_travel(url: str) -> None:
 
 
 def test_nobody_is_there(tmp_path: Path) -> None:
-    assert refused("call", f"pb+unix://{tmp_path}/none", "x").startswith("Error: FileNotFoundError")
+    there = f"pb+unix://{tmp_path}/none"
+    text = refused("call", there, "x")
+    assert text.startswith(f"Error: FileNotFoundError: {there}: [Errno ")
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("command", ["call", "serve"])
+def test_a_host_that_is_unknown(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> Any:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    there = "pb://nohost.invalid"
+    text = refused(
+        *(["call", there, "x"] if command == "call" else ["serve", "shop:Shop", "--listen", there])
+    )
+    assert text == f"Error: gaierror: {there}: [Errno -2] Name or service not known\n"
 
 
 @pytest.mark.parametrize("command", ["call", "serve"])
@@ -347,6 +364,15 @@ class Shop(pellucid.Root):
 class Corner:
     shop = Shop()
     shop.price = 5
+
+
+class Chain(Shop):
+    def __init__(self, name):
+        self.name = name
+
+
+def make():
+    return Shop()
 """
 
 
@@ -355,10 +381,12 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A directory with a module `shop` in it, as the current one."""
     (tmp_path / "shop.py").write_text(SHOP)
     (tmp_path / "broken.py").write_text("import nowhere.at_all")
+    (tmp_path / "typo.py").write_text("class Shop:\n    x = = 1\n")
+    (tmp_path / "zero.py").write_text("def price():\n    return 1 / 0\n\n\nprice()\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
-    for name in ("shop", "broken"):
+    for name in ("shop", "broken", "typo", "zero"):
         sys.modules.pop(name, None)
 
 
@@ -415,11 +443,29 @@ def test_serving_until_a_signal(
         ("shop:Nothing", "has no attribute 'Nothing'"),
         ("shop:Corner", "Corner can't be served"),
         ("shop:Shop.price", "int can't be served"),
+        ("shop:make", "shop:make: a function; a class or an object can be served"),
+        ("shop:Chain", "shop:Chain: TypeError: Chain.__init__() missing 1 required positional"),
+        ("typo:Shop", "typo:Shop: SyntaxError: invalid syntax (typo.py, line 2)"),
+        ("zero:Shop", "zero:Shop: ZeroDivisionError: division by zero (zero.py, line 2)"),
     ],
 )
 @pytest.mark.usefixtures("shop")
 def test_what_cannot_be_served(target: str, text: str) -> None:
-    assert text in refused("serve", target)
+    said = refused("serve", target)
+    assert text in said
+    assert said.startswith("Error: ")
+    assert said.count("\n") == 1
+
+
+def test_help_says_what_is_made_of_a_class() -> None:
+    text = " ".join(shown("serve", "--help").split())
+    assert "A class is called without arguments" in text
+
+
+def test_help_says_where_options_stand() -> None:
+    text = " ".join(shown("call", "--help").split())
+    assert text.startswith("Usage: main call [OPTIONS] URL NAME [ARGUMENT")
+    assert "Options stand before URL" in text
 
 
 @pytest.mark.parametrize("target", ["shop", "shop:", ":Shop"])
@@ -429,7 +475,8 @@ def test_a_target_that_is_none(target: str) -> None:
 
 @pytest.mark.usefixtures("shop")
 def test_an_address_that_is_taken(url: str) -> None:
-    assert refused("serve", "shop:Shop", "--listen", url).startswith("Error: OSError: ")
+    text = refused("serve", "shop:Shop", "--listen", url)
+    assert text.startswith(f"Error: OSError: {url}: [Errno ")
 
 
 # TLS
@@ -506,7 +553,7 @@ def test_files_that_do_not_fit(certificates: Certificates, tmp_path: Path) -> No
     text = refused(*serving, "pb://127.0.0.1:0", "--certificate", server, status=2)
     assert "files with certificates are for pbs:// only" in text
     text = refused(*serving, SECURE, "--certificate", str(certificates.authority))
-    assert "no certificate with its key in" in text
+    assert "no certificate, no key that fits, or a wrong password in" in text
     missing = str(tmp_path / "none")
     assert "FileNotFoundError" in refused(*serving, SECURE, "--certificate", missing)
     text = refused("call", "--key", server, "pbs://127.0.0.1:1", "x")

@@ -1,8 +1,12 @@
+import gc
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from time import process_time
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -230,7 +234,12 @@ def test_what_is_refused(jelly: object, place: str, said: str) -> None:
     error = refused(jelly)
     assert error.where == place
     assert said in str(error)
-    assert len(str(error)) < 200
+    assert len(str(error)) < 300
+
+
+def test_the_names_of_classes_are_shown_in_full() -> None:
+    name = b"shop.orders.history." + b"Purchase" * 20
+    assert str(refused([name, 5])) == f"x: type tag '{name.decode()}' is not registered"
 
 
 def test_readers() -> None:
@@ -691,6 +700,121 @@ def test_caches() -> None:
         one.value("x")
 
 
+@pytest.mark.parametrize("luid", [1.5, [b"list"], b"x" * 501, 1 << 64, -(1 << 64)])
+@pytest.mark.parametrize("tag", [b"remote", b"local", b"cached", b"lcache", b"x.C"])
+def test_ids_are_short(tag: bytes, luid: Any) -> None:
+    assert "an id has to be" in str(refused([b"list", [tag, luid, state()]], REGISTRY))
+    if tag == b"remote":
+        for short in (b"x" * 500, (1 << 64) - 1):
+            assert decoded([tag, short]) == ("remote", short)
+
+
+KEYED = [b"dictionary", [back(1), 2]]
+
+
+@pytest.mark.parametrize("tag", [b"x.I", b"x.H", b"x.P"])
+def test_a_shared_state_with_holes(tag: bytes) -> None:
+    inside = [b"list", named(2, state(left=back(1))), *[[tag, back(2)]] * 2]
+    whole = decoded(named(1, [b"tuple", inside, [tag, back(2)]]), REGISTRY)
+    for one in (*whole[0][1:], whole[1]):
+        found = one.state if tag == b"x.H" else vars(one)
+        assert found["left"] is whole
+        assert "Hole" not in getattr(one, "seen", "")
+    if tag == b"x.P":
+        return
+    # With a key that comes later.
+    for inner, place in ((state(left=5, d=[b"dictionary", [back(1), 2]]), ""), (KEYED, ".a[1]")):
+        inside = [b"x.I", state(a=[b"list", named(2, inner), [tag, back(2)]])]
+        jelly = named(1, [b"tuple", inside])
+        if place:
+            error = refused(jelly, REGISTRY)
+            assert error.where == f"x[0]{place}"
+            assert "is not text" in str(error)
+        else:
+            whole = decoded(jelly, REGISTRY)
+            copy = whole[0].a[1]
+            found = copy.state if tag == b"x.H" else vars(copy)
+            assert found == {"left": 5, "d": {whole: 2}}
+
+
+def test_what_waits_may_come_by_a_reference() -> None:
+    # A list that waits, and an object that has not had its state, and one in the other.
+    for inner in ([b"list", back(1)], [b"x.H", state(t=back(1))]):
+        parts = [
+            named(2, inner),
+            named(3, [b"list", back(2)]),
+            named(4, [b"x.H", state(a=back(3))]),
+        ]
+        hooked = [[b"x.H", state(b=back(number))] for number in (2, 3, 4)]
+        whole = decoded(named(1, [b"tuple", [b"list", *parts, *hooked, back(4)]]), REGISTRY)
+        for one in whole[0][3:]:
+            assert "Hole" not in one.seen
+            assert "None" not in one.seen
+        assert whole[0][6] is whole[0][2]
+    # A factory can't make what its state contains.
+    for number in (2, 3):
+        parts = [named(2, [b"list", back(1)]), named(3, [b"tuple", back(2)])]
+        jelly = named(1, [b"tuple", *parts, [b"x.M", back(number)]])
+        error = refused(jelly, REGISTRY)
+        assert error.where == "x[2]"
+        assert "contains what it is in" in str(error)
+    # What is finished in the meantime keeps nobody waiting.
+    parts = [
+        named(1, [b"tuple", named(2, [b"list", back(1)])]),
+        [b"x.M", back(2)],
+        [b"x.M", back(2)],
+    ]
+    whole = decoded([b"list", *parts], REGISTRY)
+    assert whole[1].state is whole[0][0]
+    # One after the other, as many as there are.
+    chain = [named(2, [b"list", back(1)])]
+    chain += [named(n, [b"x.H", state(a=back(n - 1))]) for n in range(3, 100)]
+    whole = decoded(named(1, [b"tuple", [b"list", *chain]]), REGISTRY)
+    assert all("None" not in one.seen for one in whole[0][1:])
+
+
+@pytest.mark.parametrize("tag", [b"x.I", b"x.H", b"x.P"])
+def test_a_state_that_is_what_the_copy_is_in(tag: bytes) -> None:
+    found = decoded(
+        named(1, state(left=1, me=named(2, [tag, back(1)]), right=(1.5), t=[b"tuple", back(2)])),
+        REGISTRY,
+    )
+    copy = found["me"]
+    if tag == b"x.P":
+        assert (copy.left, copy.right) == (1, 1.5)
+    else:
+        assert (copy.state if tag == b"x.H" else vars(copy)) == found
+    error = refused([b"list", named(1, [b"list", [b"x.M", back(1)], 5])], REGISTRY)
+    assert str(error) == "x[0][0]: the state of a 'x.M' contains what it is in"
+
+
+@pytest.mark.parametrize("tag", [b"x.I", b"x.H", b"x.P", b"x.M", b"x.T"])
+@pytest.mark.parametrize("kind", ["dictionary", "tuple", "late"])
+def test_a_shared_state_is_paid_for(tag: bytes, kind: str) -> None:
+    """Each copy takes all that is in it."""
+    if kind == "dictionary":
+        inner = state(left=1, **{f"a{n}": n for n in range(99)})
+    elif tag in (b"x.M", b"x.T"):
+        inner = [b"tuple", *[1] * 99, 5 if kind == "tuple" else [b"x.T", 5]]
+    else:
+        return
+    jelly = [b"list", named(1, inner), *[[tag, back(1)]] * 40]
+    assert len(decoded(jelly, REGISTRY, hash_steps=40_000)) == 41
+    one = decoder(banana.encode(jelly), REGISTRY, hash_steps=30_000)
+    with pytest.raises(LimitExceeded) as caught:
+        one.value("x")
+    assert caught.value.limit == "hash_steps"
+
+
+def test_the_hash_of_a_reference_number_is_not_known() -> None:
+    """All of these have the same hash as integers."""
+    numbers = [n * sys.hash_info.modulus for n in range(1, 20_000)]
+    started = process_time()
+    found = decoded([b"list", *[named(number, 5) for number in numbers], back(numbers[7])])
+    assert found == [5] * 20_000
+    assert process_time() - started < 2
+
+
 class Weighed(Pair):
     """Counts how often it is hashed."""
 
@@ -764,3 +888,31 @@ def test_units_know_nothing_of_each_other() -> None:
     one = decoder(banana.encode(late) * 2, REGISTRY)
     first, second = one.value("x"), one.value("x")
     assert first[0].state[0].state == second[0].state[0].state == {"t": {Pair(1)}}
+
+
+def test_a_refusal_keeps_nothing_alive() -> None:
+    """Not until the garbage collector comes: what it keeps would not be released so long."""
+
+    class Held:
+        pass
+
+    def fail(error: Any) -> None:
+        raise error("x")
+
+    registry = Registry()
+    registry.copy("x.I", lambda state: fail(InsecureJelly))
+    registry.copy("x.R", lambda state: fail(RecursionError))
+    registry.copy("x.M", lambda state: fail(MemoryError))
+
+    def refused(tag: bytes) -> ref[Held]:
+        held = Held()
+        with pytest.raises((InsecureJelly, LimitExceeded)):
+            decoder(banana.encode([tag, 1]), registry).value("x")
+        return ref(held)
+
+    gc.disable()
+    try:
+        for tag in (b"foo.Bar", b"x.I", b"x.R", b"x.M"):
+            assert refused(tag)() is None
+    finally:
+        gc.enable()

@@ -22,6 +22,7 @@ from pellucid.flavors import (
     ViewPoint,
     bind_copy,
     bound_copy,
+    copy_has_size,
     copy_is_whole,
     perspective_of,
 )
@@ -383,6 +384,7 @@ def test_a_copy_stays_where_it_is(duplicate: Any) -> None:
 
 class Link:
     whole = False
+    size = 0
 
     def __init__(self) -> None:
         self.states: list[Any] = []
@@ -399,7 +401,9 @@ def test_a_copy_that_goes_tells_what_it_knew(bases: tuple[type, ...]) -> None:
     bind_copy(one, link)
     assert bound_copy(one) is link
     copy_is_whole(one)
+    copy_has_size(one, 7)
     assert link.whole
+    assert link.size == 7
     one.count = 5
     state = vars(one)
     # What binds it can't be seen or set.
@@ -414,6 +418,7 @@ def test_a_copy_that_goes_tells_what_it_knew(bases: tuple[type, ...]) -> None:
 def test_a_copy_that_is_bound_to_nothing_goes_in_silence() -> None:
     stock = RemoteStock()
     copy_is_whole(stock)
+    copy_has_size(stock, 7)
     del stock
 
 

@@ -312,3 +312,19 @@ def test_a_state_that_is_taken_apart() -> None:
     hashing = at_end()
     made = finish(hashing, Taking, {"left": 1, "right": 2, "notes": 3})
     assert steps(made, hashing) == 9
+
+
+def test_a_shared_state_is_charged_and_looked_at() -> None:
+    hashing = Hashing(Limits(hash_steps=80))
+    hole = Hole(1, None)
+    assert hashing.is_whole(5)
+    assert hashing.is_whole({"a": 1, "b": (hole,)})
+    assert not hashing.is_whole({"a": 1, "b": hole})
+    assert not hashing.is_whole([hole])
+    late: set[int] = set()
+    hashing.begin_end([late])
+    assert not hashing.is_whole(late)
+    hashing.close(late)
+    assert hashing.is_whole(late)
+    with pytest.raises(LimitExceeded):
+        hashing.is_whole((1,) * 10)

@@ -195,8 +195,8 @@ def test_states_are_given_later() -> None:
     holes.placed(one)
     state = {"t": one}
     holes.watch_dict(state)
-    assert holes.state_later(reader_of(Hooked), hooked, state, 0, 1, 5) is hooked
-    made = holes.state_later(reader_of(lambda state: [state]), None, one, 0, 1, 5)
+    assert holes.state_later(reader_of(Hooked), hooked, state, 0, 5) is hooked
+    made = holes.state_later(reader_of(lambda state: [state]), None, one, 0, 5)
     assert isinstance(made, Hole)
     assert not hasattr(hooked, "state")
     holes.end(one, (1,))
@@ -213,12 +213,12 @@ def test_what_is_inner_comes_first() -> None:
 
     one = holes.begin(1)
     reader = reader_of(note)
-    inner = holes.state_later(reader, None, "inner", 0, 0, 5)
+    inner = holes.state_later(reader, None, "inner", 0, 5)
     holes.placed(inner)
     state = [inner, one]
     holes.placed(one)
     holes.watch_list(state)
-    outer = holes.state_later(reader, None, state, 0, 3, 5)
+    outer = holes.state_later(reader, None, state, 0, 5)
     holes.end(one, ("t",))
     assert done(holes, outer) == 2
     assert found == ["inner", [1, ("t",)]]
@@ -228,14 +228,14 @@ def test_a_state_that_contains_what_it_is_for() -> None:
     holes = Holes(256)
     one = holes.begin(1)
     holes.placed(one)
-    made = holes.state_later(reader_of(lambda state: state), None, [one], 0, 1, 7)
+    made = holes.state_later(reader_of(lambda state: state), None, [one], 0, 7)
     holes.end(one, made)
     with pytest.raises(InsecureJelly, match=r"the state of a 'x\.Y' contains what it is in"):
         done(holes)
     assert holes.at == 7
     holes = Holes(256)
     one = holes.begin(1)
-    holes.end(one, holes.state_later(reader_of(lambda state: state), None, one, 0, 0, 7))
+    holes.end(one, holes.state_later(reader_of(lambda state: state), None, one, 0, 7))
     with pytest.raises(InsecureJelly, match="contains what it is in"):
         done(holes)
 
@@ -276,7 +276,7 @@ def test_a_factory_can_build_no_tower_either() -> None:
     reader = reader_of(lambda state: (state,))
     value: Any = 1
     for _ in range(4):
-        value = holes.state_later(reader, None, value, 0, 0, 5)
+        value = holes.state_later(reader, None, value, 0, 5)
     with pytest.raises(LimitExceeded, match="depth_received"):
         done(holes)
     assert holes.bounded([1]) == [1]
@@ -295,11 +295,11 @@ def test_what_is_needed_may_come_behind() -> None:
     holes.placed(one)
     state = {"home": one}
     holes.watch_dict(state)
-    holes.state_later(reader_of(Hooked), hooked, state, 0, 1, 5)
+    holes.state_later(reader_of(Hooked), hooked, state, 0, 5)
     frozen = holes.members_later(set(), [(hooked,)], None, True, 6)
     holes.end(one, frozen)
     # And what is around both of them sees both finished.
-    around = holes.state_later(reader_of(look), None, frozen, 0, 3, 7)
+    around = holes.state_later(reader_of(look), None, frozen, 0, 7)
     assert done(holes, around) == 7
     assert found == [{"home": frozenset({(hooked,)})}]
 
@@ -310,7 +310,7 @@ def test_pairs_are_put_in_once() -> None:
     inner = holes.begin(1)
     holes.pairs_later(target, ["a", 1, inner, inner, "b", 2], None, 5)
     group = holes.members_later({0}, [1.5, inner], None, True, 5)
-    holes.end(inner, holes.state_later(reader_of(lambda state: ("made",)), None, 5, 0, 0, 5))
+    holes.end(inner, holes.state_later(reader_of(lambda state: ("made",)), None, 5, 2, 5))
     assert done(holes, group) == {0, 1.5, ("made",)}
     assert list(target.items()) == [("a", 1), (("made",), ("made",)), ("b", 2)]
 
@@ -387,3 +387,61 @@ def test_a_hole_before_what_was_looked_at() -> None:
     holes.end(two, 2)
     assert holes.are_filled(0, 3)
     assert holes.are_filled(3, 3)
+
+
+def test_what_is_referred_to_waits_for_what_is_in_it() -> None:
+    holes, found = Holes(256), list[Any]()
+    one, two, three = holes.begin(1), holes.begin(2), holes.begin(3)
+    holes.end(three, [])
+    assert holes.waiting_part(3) is None
+    holes.placed(one)
+    inner = [one]
+    holes.watch_list(inner)
+    # What is not finished may be what it is in.
+    assert holes.waiting_part(2) is None
+    holes.end(two, inner)
+    part: Any = holes.waiting_part(2)
+    assert part.waiting
+    holes.placed(part)
+    hooked: Any = Hooked()
+    holes.state_later(reader_of(Hooked), hooked, {"a": inner}, 1, 5)
+    made = holes.state_later(reader_of(found.append), None, [5], 2, 6)
+    assert isinstance(made, Hole)
+    with pytest.raises(InsecureJelly, match=r"the state of a 'x\.Y' contains"):
+        done(holes)
+    holes.end(one, "v")
+    done(holes)
+    assert hooked.state == {"a": ["v"]}
+    assert found == [[5]]
+    assert holes.waiting_part(2) is None
+
+
+@pytest.mark.parametrize("state", [[], {}, set(), (1,), frozenset()])
+def test_shared_states(state: Any) -> None:
+    holes = Holes(256)
+    assert not holes.is_shared(state)
+    hole = holes.begin(1)
+    holes.bind(1, state)
+    holes.find(1)
+    assert holes.is_shared(state)
+    assert [holes.found_open] == [True]
+    holes.end(hole, state)
+    holes.find(1)
+    assert not holes.found_open
+    holes.end(holes.begin(2), 5)
+    holes.find(2)
+    assert not holes.is_shared(5)
+
+
+def test_a_shared_state_is_not_given_with_holes() -> None:
+    holes = Holes(256)
+    one = holes.begin(1)
+    state = {"a": one}
+    holes.watch_dict(state)
+    hooked: Any = Hooked()
+    holes.state_later(reader_of(Hooked), hooked, state, 0, 5, True)
+    with pytest.raises(InsecureJelly):
+        done(holes)
+    holes.end(one, "v")
+    done(holes)
+    assert hooked.state == {"a": "v"}

@@ -1,6 +1,8 @@
 """Every number, where it acts in the core; and the ledger by itself."""
 
 import dataclasses
+import pydoc
+import re
 from typing import Any
 
 import pytest
@@ -100,6 +102,39 @@ def test_the_bound_of_the_stack(name: str) -> None:
         Limits(**{name: 257})
 
 
+IS_TIME = {field.name: field.type is float for field in dataclasses.fields(Limits)}
+
+
+@pytest.mark.parametrize("name", IS_TIME)
+@pytest.mark.parametrize("value", ["10", None, True, 1j])
+def test_each_is_a_number(name: str, value: object) -> None:
+    wrong: dict[str, Any] = {name: value}
+    kind = "a number" if IS_TIME[name] else "an int"
+    with pytest.raises(
+        TypeError, match=rf"limits\.{name} must be {kind}, not {type(value).__name__}"
+    ):
+        Limits(**wrong)
+
+
+@pytest.mark.parametrize("name", [name for name, is_time in IS_TIME.items() if not is_time])
+def test_a_count_is_whole(name: str) -> None:
+    wrong: dict[str, Any] = {name: 1.5}
+    with pytest.raises(TypeError, match=rf"limits\.{name} must be an int, not float"):
+        Limits(**wrong)
+
+
+def test_a_time_may_be_whole_or_not() -> None:
+    assert Limits(close_time=2, stall_time=0.5).close_time == 2
+    with pytest.raises(ValueError, match=r"limits\.close_time must be above 0, not nan"):
+        Limits(close_time=float("nan"))
+
+
+@pytest.mark.parametrize("name", IS_TIME)
+def test_help_explains_each(name: str) -> None:
+    shown = pydoc.render_doc(Limits, renderer=pydoc.plaintext)
+    assert re.search(rf"^ \| +{name}: [A-Z]", shown, re.M)
+
+
 # The ledger.
 
 
@@ -164,7 +199,9 @@ def test_list_items() -> None:
     assert server.broke() == ("list_items", 13)
     joined = pair(list_items=12)
     assert joined.ask("echo", [0] * 11) == [0] * 11
-    assert refused(joined, "echo", [0] * 12).limit == "list_items"
+    error = refused(joined, "echo", [0] * 12)
+    assert error.limit == "list_items"
+    assert "12 elements can't be sent, 11 can: limits.list_items is 12" in str(error)
     joined.prove_empty()
 
 
@@ -278,6 +315,20 @@ def test_caches_held() -> None:
     assert b"pellucid.LimitExceeded" in refusal
     for luid in (1, 2, 3):
         assert refusal.count(encode([b"decache", luid], "none")) == 1
+        server.tell([b"uncache", luid])
+    assert server.counts() == {}
+    assert server.closed == []
+
+
+def test_cache_bytes() -> None:
+    server = Served(cache_bytes=1000)
+    state = [b"dictionary", [[b"unicode", b"a"], b"x" * 400]]
+    for luid in range(1, 6):
+        assert b"list" in server.ask([b"list", [b"harness.Stock", luid, state]])
+    # The first are forgotten, though the owner may still name them.
+    for luid, known in ((1, False), (2, False), (4, True), (5, True)):
+        assert (b"does not know" not in server.ask([b"list", [b"cached", luid]])) is known
+    for luid in range(1, 6):
         server.tell([b"uncache", luid])
     assert server.counts() == {}
     assert server.closed == []

@@ -227,6 +227,16 @@ def test_a_name_is_the_same_user_however_it_is_written() -> None:
         InMemory({"\N{OHM SIGN}": "a", "\N{GREEK CAPITAL LETTER OMEGA}": "b"}, iterations=4096)
 
 
+def test_users_in_memory_are_a_mapping_of_text() -> None:
+    wrong: Any
+    for wrong in (["alice"], None, "alice"):
+        with pytest.raises(TypeError, match="users are a mapping of names to passwords, not"):
+            InMemory(wrong)
+    for wrong in ({"alice": None}, {b"alice": "x"}):
+        with pytest.raises(TypeError, match="a user name is a str|a password is a str or bytes"):
+            InMemory(wrong)
+
+
 def test_decoys_in_memory_look_like_users() -> None:
     fake, real = SECRETS.decoy("nobody").scram, SECRETS.find_account("alice")
     assert fake is not None

@@ -282,5 +282,8 @@ def test_nothing_is_written_when_the_connection_is_over() -> None:
         sender.call(Referenceable())
     sender.outbox.answer(REQUEST, Referenceable(), None)
     sender.outbox.error(REQUEST, ValueError(), None, None)
+    sender.tables.clear()
+    with pytest.raises(DeadReferenceError, match="while a message was written"):
+        sender.call(Referenceable())
     assert sender.outbox.take() == b""
     assert sender.used() == (0, 0)

@@ -4,7 +4,17 @@ import pytest
 
 from pellucid import banana
 from pellucid.banana import NONE, PB
-from pellucid.places import attribute_step, head, is_copy, peek, place, place_of, step_of, walk
+from pellucid.places import (
+    attribute_step,
+    head,
+    is_copy,
+    is_id,
+    peek,
+    place,
+    place_of,
+    step_of,
+    walk,
+)
 
 
 def test_steps() -> None:
@@ -109,3 +119,13 @@ def test_what_is_found_later() -> None:
     assert place_of(data, 2, seven[0] - 4, PB) == "[0]{key 0}"
     assert place_of(data, 2, 2, PB) == ""
     assert place_of(data, 2, 10_000, PB) == ""
+
+
+@pytest.mark.parametrize("item", [0, -5, (1 << 64) - 1, b"", b"root", b"x" * 500])
+def test_what_can_be_an_id(item: object) -> None:
+    assert is_id(item)
+
+
+@pytest.mark.parametrize("item", [1 << 64, -(1 << 64), b"x" * 501, 1.0, [], None, "root", True])
+def test_what_can_not(item: object) -> None:
+    assert not is_id(item)

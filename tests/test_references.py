@@ -326,6 +326,8 @@ def test_when_the_connection_is_over_all_exports_are_forgotten() -> None:
         assert table.lookup(luid) is None
         with pytest.raises(InsecureJelly):
             table.resolve_home(luid)
+    with pytest.raises(InsecureJelly, match="has ended"):
+        table.export(kept)
     prove_empty(table, ledger)
 
 

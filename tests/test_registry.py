@@ -4,7 +4,14 @@ from typing import Any
 import pytest
 
 from pellucid.errors import Error, InsecureJelly, LimitExceeded, LoginFailed, PBError
-from pellucid.flavors import Cacheable, Copyable, RemoteCache, RemoteCopy
+from pellucid.flavors import (
+    Cacheable,
+    Copyable,
+    Referenceable,
+    RemoteCache,
+    RemoteCopy,
+    bind_copy,
+)
 from pellucid.places import OWN_TAGS
 from pellucid.registry import Reader, Registry, tag_bytes
 
@@ -272,3 +279,60 @@ def test_what_can_not_be_a_cache() -> None:
     for slotted in (Slots, Derived):
         with pytest.raises(TypeError, match="has slots"):
             registry.cache("x.Y", slotted)
+
+
+def test_what_a_class_says_itself_is_passed_on() -> None:
+    class Refusing:
+        def __new__(cls) -> "Refusing":
+            raise InsecureJelly("not today")
+
+        def set_copied_state(self, state: object) -> None:
+            raise AssertionError("never called")
+
+    registry = Registry()
+    registry.copy("x.Y", Refusing)
+    reader: Any = registry.reader_for(b"x.Y")
+    with pytest.raises(InsecureJelly, match="not today"):
+        reader.make()
+
+
+def test_what_can_be_called_is_not_plain() -> None:
+    class Called(Referenceable):
+        pass
+
+    class Taking(Referenceable):
+        def set_copied_state(self, state: object) -> None:
+            self.taken = state
+
+    registry = Registry()
+    registry.copy("x.C", Called)
+    registry.copy("x.T", Taking)
+    called: Any = registry.reader_for(b"x.C")
+    taking: Any = registry.reader_for(b"x.T")
+    assert not called.is_plain
+    assert not taking.is_plain
+    assert vars(called.finish(called.make(), {"a": 1})) == {"a": 1}
+    assert taking.finish(taking.make(), {"a": 1}).taken == {"a": 1}
+    with pytest.raises(InsecureJelly, match="not for a peer to set"):
+        called.finish(called.make(), {"remote_a": len})
+
+
+def test_a_copy_is_told_how_large_its_state_is() -> None:
+    class Link:
+        size = 0
+
+        def died(self, state: object) -> None:
+            pass
+
+    class Copy(RemoteCache):
+        pass
+
+    registry, link = Registry(), Link()
+    registry.cache("x.C", Copy)
+    registry.copy("x.I", Item)
+    handle = Copy()
+    bind_copy(handle, link)
+    reader(registry, "x.C").measure(handle, 7)
+    assert link.size == 7
+    reader(registry, "x.I").measure(handle, 8)
+    assert link.size == 7

@@ -2,6 +2,9 @@
 
 import threading
 
+import pytest
+
+from pellucid.errors import InsecureJelly
 from pellucid.limits import Limits
 from pellucid.releases import Debt, Releases
 
@@ -107,11 +110,15 @@ def test_when_the_connection_is_over_nothing_is_owed() -> None:
     holder.releases.owe(1, 1)
     holder.releases.report(Gone(holder))
     holder.releases.received.append(Gone(holder))
+    holder.releases.check()
     holder.releases.clear()
     assert holder.take() == []
     holder.releases.report(Gone(holder))
     holder.releases.wake()
+    holder.releases.refuse([1, (2,)])
     assert not holder.owes()
+    with pytest.raises(InsecureJelly, match="has ended"):
+        holder.releases.check()
     assert holder.woken == 1
 
 

@@ -3,6 +3,7 @@
 from base64 import b64decode, b64encode
 from hashlib import sha256
 from hmac import digest
+from typing import Any
 
 import pytest
 
@@ -312,6 +313,16 @@ def test_a_password_that_can_not_be_used_is_refused_without_showing_it(
     with pytest.raises(ValueError, match="a password") as caught:
         ClientLogin("x", password)
     assert not password or str(password) not in str(caught.value)
+
+
+def test_what_is_no_text_is_no_name_and_no_password() -> None:
+    wrong: Any
+    for wrong in (None, 3, b"x"):
+        with pytest.raises(TypeError, match="a user name is a str, not"):
+            prepare_name(wrong)
+    for wrong in (None, 3, bytearray(b"x")):
+        with pytest.raises(TypeError, match="a password is a str or bytes, not"):
+            prepare_password(wrong)
 
 
 def test_passwords_as_bytes_are_taken_as_they_are() -> None:

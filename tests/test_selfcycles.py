@@ -1,3 +1,4 @@
+from time import process_time
 from typing import Any
 
 import pytest
@@ -74,6 +75,21 @@ fourth = [b"dereference", 4]
         (named(1, [b"list", tuple_of(2, BACK, [b"list", [b"dereference", 2]])]), "[0][1][0]"),
         (named(1, [b"list", tuple_of(2, [b"list", [b"dereference", 2]], BACK)]), "[0][1]"),
         ([b"list", named(1, [b"list", tuple_of(2, BACK)]), [b"dereference", 2]], "[1]"),
+        # A dictionary that waits for what it is in, and is a state.
+        (
+            tuple_of(
+                1, named(2, [b"dictionary", [text(b"k"), BACK]]), [b"x.Y", [b"dereference", 2]]
+            ),
+            "[1]",
+        ),
+        (
+            tuple_of(
+                1,
+                *[named(2, [b"dictionary", [5, 5], [5, [b"tuple", BACK]]]), 5],
+                *[[b"dereference", 2], [b"x.Y", [b"dereference", 2]]],
+            ),
+            "[3]",
+        ),
         (tuple_of(1, BACK), "[0]"),
         (named(1, BACK), ""),
     ],
@@ -93,6 +109,13 @@ def test_what_twisted_can_not_read(item: object, place: str) -> None:
         copy([b"dictionary", [text(b"k"), BACK]]),
         copy([b"list", [b"dictionary", [text(b"k"), [b"tuple", BACK]]]]),
         copy([b"dictionary", [text(b"k"), [b"dictionary", [text(b"k"), BACK]]]]),
+        # A state that contains itself.
+        [b"x.Y", named(1, [b"dictionary", [text(b"k"), BACK]])],
+        [b"x.Y", named(1, [b"dictionary", [text(b"k"), [b"tuple", 5, BACK]]])],
+        [b"tuple", [b"x.Y", named(1, [b"dictionary", [5, [b"list", BACK]]])], [b"x.Y", BACK]],
+        # A dictionary is filled later, if it is no state.
+        tuple_of(1, named(2, [b"dictionary", [text(b"k"), BACK]]), [b"dereference", 2]),
+        tuple_of(1, [b"dictionary", [text(b"k"), BACK]], [b"x.Y", [b"dictionary", [5, 5]]]),
         # Finished before it comes again.
         [b"list", copy(5), BACK, [b"x.Y", BACK], [b"x.Y", [b"dictionary", [text(b"a"), BACK]]]],
         [b"list", copy(5), [b"dictionary", [BACK, 1]]],
@@ -108,3 +131,13 @@ def test_what_twisted_can_not_read(item: object, place: str) -> None:
 )
 def test_what_it_can(item: object) -> None:
     assert found(item) is None
+
+
+def test_what_waits_for_much_takes_no_longer() -> None:
+    """Thousands of tuples that wait, all in one, which is referred to thousands of times."""
+    waiting = [tuple_of(n, BACK) for n in range(3, 3000)]
+    one = tuple_of(2, *[[b"dereference", n] for n in range(3, 3000)])
+    item = named(1, [b"list", *waiting, one, *[[b"dereference", 2]] * 3000])
+    started = process_time()
+    assert found(item) is None
+    assert process_time() - started < 2

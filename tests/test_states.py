@@ -7,7 +7,7 @@ import attr
 import pytest
 
 from pellucid.errors import Error, InsecureJelly
-from pellucid.flavors import Referenceable, RemoteCache
+from pellucid.flavors import Cacheable, Referenceable, RemoteCache
 from pellucid.states import set_state, state_of, text_keys
 
 T = TypeVar("T")
@@ -193,6 +193,22 @@ def test_what_a_flavour_has_is_not(cls: type, name: str) -> None:
     assert "is not for a peer to set" in refused(derived, {name: ""})
     slotted: Any = type("Slotted", (cls,), {"__slots__": ("x",)})
     assert state_of(new(slotted, {"x": 1})) == {"x": 1}
+
+
+def test_who_observes_a_cache_is_not() -> None:
+    class Both(Cacheable):
+        pass
+
+    assert "is not for a peer to set" in refused(Both, {"_observers": {}})
+    assert vars(new(Plain, {"_observers": 1})) == {"_observers": 1}
+
+
+@pytest.mark.parametrize(("cls", "prefix"), [(Referenceable, "remote"), (RemoteCache, "observe")])
+def test_no_method_is_made_of_what_a_peer_sends(cls: type, prefix: str) -> None:
+    derived: Any = type("Derived", (cls,), {})
+    name = f"{prefix}_address"
+    assert "is not for a peer to set" in refused(derived, {name: len})
+    assert vars(new(derived, {name: "here", "callback": len})) == {name: "here", "callback": len}
 
 
 def test_an_error_can_be_a_copy() -> None:

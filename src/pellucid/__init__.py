@@ -39,6 +39,7 @@ from .login import Account, Anonymous, CertificateNames, Checker, InMemory
 from .registry import Registry
 
 if TYPE_CHECKING:
+    from . import blocking as blocking
     from .asyncio import (
         Certificate,
         Connection,
@@ -51,12 +52,13 @@ if TYPE_CHECKING:
         serve,
         server_tls,
     )
-    from .passwords import PasswordFile
+    from .passwords import BadPasswordFile, PasswordFile
 
 __all__ = [
     "Account",
     "Anonymous",
     "Avatar",
+    "BadPasswordFile",
     "Cacheable",
     "Certificate",
     "CertificateNames",
@@ -110,6 +112,7 @@ _ASYNCIO = {
     "serve",
     "server_tls",
 }
+_PASSWORDS = {"BadPasswordFile", "PasswordFile"}
 
 
 def __getattr__(name: str) -> Any:
@@ -118,9 +121,19 @@ def __getattr__(name: str) -> Any:
         from . import asyncio as face
 
         return getattr(face, name)
-    if name == "PasswordFile":
-        # Argon2, where it is installed, loads much.
-        from .passwords import PasswordFile
+    if name == "blocking":
+        # In this form the import does not ask here for the name again.
+        import pellucid.blocking as blocking_face
 
-        return PasswordFile
+        return blocking_face
+    if name in _PASSWORDS:
+        # Argon2, where it is installed, loads much.
+        from . import passwords
+
+        return getattr(passwords, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    # For completion and help, which look at nothing else.
+    return sorted({*globals(), *__all__, "blocking"})

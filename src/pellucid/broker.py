@@ -283,7 +283,7 @@ class Broker:
             self._waiting.check_update(message.wants_answer)
         try:
             if update:
-                target: Any = self._tables.cache_imports.lookup(luid)
+                target: Any = self._tables.cache_imports.lookup(luid, len(data))
             else:
                 if not self.ledger.have_room("calls_waiting", "waiting_bytes"):
                     raise self._waiting.too_many()

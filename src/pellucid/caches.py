@@ -190,7 +190,7 @@ def _event(sent: _Sent, luid: int | None) -> Unobserved:
 class _Copy:
     """What is here of one cache of the other side."""
 
-    __slots__ = ("count", "death", "handle", "luid", "make", "state", "table", "whole")
+    __slots__ = ("count", "death", "handle", "luid", "make", "size", "state", "table", "whole")
 
     def __init__(
         self, table: "CacheImports", luid: int | bytes, make: Callable[[], RemoteCache]
@@ -205,6 +205,8 @@ class _Copy:
         # Of a handle that is going, and not settled.
         self.death: _Death | None = None
         self.count = 0
+        # About how large the state is.
+        self.size = 0
         # It has had its state.
         self.whole = False
 
@@ -267,6 +269,10 @@ class CacheImports:
         self._ledger = ledger
         self._releases = releases
         self._copies: dict[int | bytes, _Copy] = {}
+        # Those without a handle whose state is kept, in the order in which they went, and the size
+        # of all that. Nobody here wants them any more, so they must not cost what a peer likes.
+        self._kept: dict[_Copy, None] = {}
+        self._kept_bytes = 0
         self.report: Callable[[_Death], None] = releases.report
 
     def __len__(self) -> int:
@@ -279,6 +285,7 @@ class CacheImports:
         """
         if luid in self._copies:
             raise InsecureJelly("a cache with an id that is in use")
+        self._releases.check()
         self._ledger.charge("caches_held", remote=True)
         copy = _Copy(self, luid, make)
         copy.count = 1
@@ -296,10 +303,11 @@ class CacheImports:
         self._releases.received.append(copy)
         return handle
 
-    def lookup(self, luid: Any) -> RemoteCache | None:
+    def lookup(self, luid: Any, size: int = 0) -> RemoteCache | None:
         """Give the handle on what is here under an id, None if nothing is.
 
-        If the last one is gone it is a new one, which knows all that that one knew.
+        If the last one is gone it is a new one, which knows all that that one knew; and by an
+        update of so many bytes it may come to know that much more.
         """
         copy = self._copies.get(luid)
         if copy is None:
@@ -309,15 +317,19 @@ class CacheImports:
             return handle
         if copy.death is not None:
             self.settle(copy.death)
-        # None while another thread is about to tell of it.
-        return None if copy.state is None else self._handle(copy)
+        # None while another thread is about to tell of it, or if it is not kept.
+        if copy.state is None:
+            return None
+        handle = self._handle(copy)
+        copy.size += size
+        return handle
 
     def _handle(self, copy: _Copy) -> RemoteCache:
         handle = copy.make()
         if copy.state is not None:
             # Whatever its class says about setting attributes.
             object.__setattr__(handle, "__dict__", copy.state)
-            copy.state = None
+            self._drop_state(copy)
         bind_copy(handle, copy)
         copy.handle = ref(handle)
         return handle
@@ -343,6 +355,17 @@ class CacheImports:
             copy.count = 0
         if self._copies.get(copy.luid) is copy:
             copy.state = death.state
+            self._kept[copy] = None
+            self._kept_bytes += copy.size
+            while self._kept_bytes > self._ledger.limits.cache_bytes:
+                self._drop_state(next(iter(self._kept)))
+
+    def _drop_state(self, copy: _Copy) -> None:
+        """Keep no state of this one, or not here."""
+        copy.state = None
+        if copy in self._kept:
+            del self._kept[copy]
+            self._kept_bytes -= copy.size
 
     def drop(self, copy: _Copy) -> None:
         """Its full form came in a message that is refused, and it was not read wholly."""
@@ -352,10 +375,13 @@ class CacheImports:
 
     def uncache(self, luid: Any) -> None:
         """The other side has forgotten a cache, which should not be in use any more."""
-        if self._copies.pop(luid, None) is not None:
+        copy = self._copies.pop(luid, None)
+        if copy is not None:
+            self._drop_state(copy)
             self._ledger.release("caches_held")
 
     def clear(self) -> None:
         """The connection is over, and so are the releases."""
         self._ledger.release("caches_held", len(self._copies))
         self._copies.clear()
+        self._kept.clear()

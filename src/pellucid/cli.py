@@ -5,9 +5,11 @@ import asyncio
 import contextlib
 import functools
 import importlib
+import inspect
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any, TypeVar
@@ -125,6 +127,7 @@ def serve_command(
 ) -> None:
     """Publish a Root or a Portal, given as a class or as an object.
 
+    A class is called without arguments. An object may be an attribute: MODULE:NAME.ATTRIBUTE.
     Prints the URL, or URLs, at which it can be called, and runs until it is interrupted.
     """
     root = _load(target)
@@ -141,7 +144,7 @@ def serve_command(
         opening = serve(root, listen, ssl=context)
     except (TypeError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    with _plain_errors():
+    with _plain_errors(listen):
         asyncio.run(_serve(opening))
 
 
@@ -154,9 +157,24 @@ def _load(target: str) -> Any:
     try:
         module: Any = importlib.import_module(module_name)
         found = functools.reduce(getattr, path.split("."), module)
+        root = found() if isinstance(found, type) else found
     except (ImportError, AttributeError) as error:
         raise click.ClickException(f"{target}: {error}") from error
-    return found() if isinstance(found, type) else found
+    # Whatever the module of a user may raise.
+    except Exception as error:
+        text = f"{target}: {type(error).__name__}: {error}{_place_of(error)}"
+        raise click.ClickException(text) from error
+    if inspect.isroutine(root):
+        raise click.ClickException(f"{target}: a function; a class or an object can be served")
+    return root
+
+
+def _place_of(error: Exception) -> str:
+    """Tell where a module raised something, "" if it did not, or if the error says it itself."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    if isinstance(error, SyntaxError) or frame.filename == __file__:
+        return ""
+    return f" ({os.path.basename(frame.filename)}, line {frame.lineno})"
 
 
 async def _serve(opening: serve) -> None:
@@ -191,6 +209,8 @@ def call(
 ) -> None:
     """Call the method NAME of the root at URL, and print its result.
 
+    Options stand before URL: what stands behind NAME is for the method. There is no login.
+
     Arguments are Python literals; what is not a literal is a string. KEY=VALUE is a keyword
     argument: write '"a=b"', quotes and all, for a string that looks like one.
     """
@@ -202,6 +222,7 @@ def call(
             context = client_tls(
                 authorities, certificate=certificate, key=key, password=_key_password
             )
+    with _plain_errors(url):
         text = asyncio.run(_call(connect(url, ssl=context), name, args, kwargs))
     _print(text)
 
@@ -361,16 +382,21 @@ def _visible(text: str, room: int) -> str:
 
 
 @contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Turn what can go wrong into a line on stderr and status 1."""
+def _plain_errors(url: str | None = None) -> Iterator[None]:
+    """Turn what can go wrong into a line on stderr and status 1.
+
+    An OSError does not say what it was about: that is `url`, if there is one.
+    """
     try:
         yield
     except (PBError, OSError, ValueError) as error:
-        raise click.ClickException(_visible(_describe(error), _ROOM)) from error
+        raise click.ClickException(_visible(_describe(error, url), _ROOM)) from error
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: Exception, url: str | None) -> str:
     name = type(error).__name__
+    if isinstance(error, OSError) and url is not None:
+        name = f"{name}: {url}"
     lines = [f"{name}: {error}" if str(error) else name]
     if isinstance(error, PBError) and error.remote_type is not None:
         lines.append(f"(raised by the other side as {error.remote_type})")

@@ -13,7 +13,7 @@ from .errors import InsecureJelly, LimitExceeded, RemoteProtocolError, full_name
 from .hashing import CROWD, Hashing
 from .holes import Hole, Holes
 from .limits import Limits
-from .places import attribute_step, place_of, step_of
+from .places import attribute_step, is_id, place_of, step_of
 from .ports import Importer
 from .registry import Registry
 
@@ -36,6 +36,9 @@ _DOUBLE: Final = Struct(">d")
 # What stands behind the header of a text. The word is in no vocabulary.
 _UNICODE: Final = b"\x07\x82unicode"
 
+# So much of a tag is shown, which is often the name of a module and a class.
+_LONGEST_TAG: Final = 200
+
 _DATES: Final = frozenset((b"datetime", b"date", b"time", b"timedelta"))
 # The tags of values with something in them, those of containers and references left out.
 _OTHERS: Final = _DATES.union(
@@ -45,7 +48,9 @@ _OTHERS: Final = _DATES.union(
 
 def _shown(word: bytes) -> str:
     """Give a received byte string for a message, cut."""
-    return repr(word[:40])[1:] + ("..." if len(word) > 40 else "")
+    text = repr(word[:_LONGEST_TAG])[1:]
+    cut = len(word) > _LONGEST_TAG or len(text) > _LONGEST_TAG + 2
+    return text[:_LONGEST_TAG] + "..." if cut else text
 
 
 class Decoder:
@@ -557,12 +562,13 @@ class Decoder:
             if self._path:
                 self._path[-1] = attribute_step(self._path[-1])
             raise
+        if reader.is_cache:
+            reader.measure(made, self.pos - at)
         self._skip(count - least)
         holes = self._holes
         shared = holes is not None and holes.is_shared(state)
         if shared:
-            # A few bytes name it, and each copy takes all that is in it.
-            self._costs().charge(len(state))
+            self._costs().share(state)
         if type(state) is Hole or (shared and holes.found_open) or self._waits_since(seen):
             return self._late_state(reader, made, state, seen, at, shared)
         if reader.is_early and not reader.hashes:
@@ -600,8 +606,8 @@ class Decoder:
 
     def _luid(self) -> Any:
         luid = self.item()
-        if type(luid) is not int and type(luid) is not bytes:
-            raise InsecureJelly("an id has to be an integer or a byte string")
+        if not is_id(luid):
+            raise InsecureJelly("an id has to be an integer or a byte string, and short")
         return luid
 
     def _by_id(self, tag: bytes) -> Any:

@@ -312,8 +312,8 @@ class Encoder:
             self._deeper(depth)
         if size >= self._list_items:
             raise LimitExceeded(
-                f"{size} elements can't be sent, for with the tag that is over "
-                f"limits.list_items, which is {self._list_items}",
+                f"{size} elements can't be sent, {self._list_items - 1} can: "
+                f"limits.list_items is {self._list_items}, and the tag is one more",
                 limit="list_items",
                 value=size + 1,
             )

@@ -20,6 +20,7 @@ __all__ = [
     "Viewable",
     "bind_copy",
     "bound_copy",
+    "copy_has_size",
     "copy_is_whole",
     "perspective_of",
 ]
@@ -335,6 +336,13 @@ def copy_is_whole(handle: RemoteCache) -> None:
     copy = bound_copy(handle)
     if copy is not None:
         copy.whole = True
+
+
+def copy_has_size(handle: RemoteCache, size: int) -> None:
+    """Tell what is bound to a handle in how many bytes its state came."""
+    copy = bound_copy(handle)
+    if copy is not None:
+        copy.size = size
 
 
 class Copyable:

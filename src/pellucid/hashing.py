@@ -19,6 +19,8 @@ __all__ = ["CROWD", "Hashing", "has_own_hash"]
 CROWD: Final = 4096
 """Beside so many others a key or member that is no text costs a step, beside twice as many two."""
 
+# Setting an attribute takes as long as so many steps.
+_TAKING: Final = 8
 _UNKNOWN: Final = object()
 _CHANGING: Final = (list, dict, set)
 # What is charged as it stands, whoever made it.
@@ -76,14 +78,18 @@ class Hashing:
         self.note(value, known)
         return value
 
-    def is_whole(self, state: Any) -> bool:
-        """Tell, at the end of a unit, whether nothing is missing in a state that is shared.
+    def share(self, state: Any) -> None:
+        """Charge for a container that a few bytes named: each copy takes all that is in it."""
+        self.charge(_TAKING * len(state))
 
-        It is charged: many copies may have the same one, and each takes all that is in it.
+    def is_whole(self, state: Any) -> bool:
+        """Charge for a state that is shared, as `share` does, at the end of a unit.
+
+        False if something is missing in it.
         """
         if not isinstance(state, (dict, list, set, tuple, frozenset)):
             return True
-        self.charge(len(state))
+        self.share(state)
         members = state.values() if isinstance(state, dict) else state
         return id(state) not in self._open and not any(type(one) is Hole for one in members)
 

@@ -12,10 +12,13 @@ from typing import Any, Final
 
 from .errors import InsecureJelly, LimitExceeded, full_name
 
-__all__ = ["Hole", "Holes"]
+__all__ = ["Hole", "Holes", "Number"]
 
 _ROUNDS: Final = 8
 _CONTAINERS: Final = (dict, list, set, tuple, frozenset)
+
+Number = int | str | bytes
+"""What a reference number is known by. No integers of a peer, which knows their hashes."""
 
 
 class Hole:
@@ -23,9 +26,7 @@ class Hole:
 
     __slots__ = ("items", "missing", "number", "start", "value", "waiting")
 
-    def __init__(
-        self, number: str | bytes | None, items: list[Any] | None, start: int = 0
-    ) -> None:
+    def __init__(self, number: Number | None, items: list[Any] | None, start: int = 0) -> None:
         # It is what this number refers to, which begins behind so much that was placed before;
         self.number = number
         self.start = start
@@ -201,11 +202,10 @@ class Holes:
         # How high a tuple may be, and how high those are that have others in them.
         self._limit = limit
         self._heights: dict[int, tuple[int, object]] = {}
-        # By number. Numbers are given as text or bytes: the peer knows the hash of integers.
-        self._values: dict[str | bytes, Any] = {}
+        self._values: dict[Number, Any] = {}
         # Those that are not at their end; and what is in those that are, in the order of the ends.
-        self._open: set[str | bytes] = set()
-        self._parts: dict[str | bytes, _Part] = {}
+        self._open: set[Number] = set()
+        self._parts: dict[Number, _Part] = {}
         # What was referred to last, and whether that was not at its end.
         self._found: Any = None
         self.found_open = False
@@ -221,7 +221,7 @@ class Holes:
         self.late: list[Any] = []
         self.at = -1
 
-    def begin(self, number: str | bytes) -> Hole:
+    def begin(self, number: Number) -> Hole:
         """Begin what `number` refers to."""
         if number in self._values:
             raise InsecureJelly("a reference number is used twice")
@@ -230,7 +230,7 @@ class Holes:
         self._open.add(number)
         return hole
 
-    def bind(self, number: str | bytes, value: object) -> None:
+    def bind(self, number: Number, value: object) -> None:
         """Tell what `number` refers to before it is finished."""
         self._values[number] = value
 
@@ -247,7 +247,7 @@ class Holes:
         elif self._values[number] is hole:
             self.fill(hole, value)
 
-    def find(self, number: str | bytes) -> Any:
+    def find(self, number: Number) -> Any:
         """Give what `number` refers to, which may be a hole."""
         value = self._values.get(number, self)
         if value is self:
@@ -256,7 +256,7 @@ class Holes:
         self.found_open = number in self._open
         return value
 
-    def waiting_part(self, number: str | bytes) -> _Part | None:
+    def waiting_part(self, number: Number) -> _Part | None:
         """Give what is to be placed for what `number` refers to, if something in it waits.
 
         None for what is not at its end: what refers to it may be what it waits for.

@@ -11,7 +11,7 @@ from .decoder import Decoder
 from .encoder import Encoder
 from .errors import RemoteProtocolError
 from .limits import Limits
-from .places import peek, walk
+from .places import is_id, peek, walk
 from .ports import Exporter, Importer, NullExporter, NullImporter
 from .registry import Registry
 
@@ -83,6 +83,6 @@ def carried(
         else:
             continue
         luid = peek(data, frames[-1].body, dialect) if frames[-1].count else None
-        if luid is not None:
+        if luid is not None and is_id(luid):
             found.append(luid)
     return remotes, caches

@@ -9,70 +9,112 @@ __all__ = ["Ledger", "Limits"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What one connection may cost. Sizes are bytes, times are seconds, the others are counts."""
+    """What one connection may cost. Sizes are bytes, times are seconds, the others are counts.
 
-    # The wire's own bound on one byte string, text counted as UTF-8: 640 KiB. A Twisted peer closes
-    # the connection over a longer one. It may be lowered, not raised.
+    Give the ones that are to be other than they are: `Limits(calls_running=50)`. Raises TypeError
+    for what is no number, and ValueError for one that can't be a limit.
+
+    Values and messages:
+
+      string_bytes: The wire's own bound on one byte string, text counted as UTF-8: 640 KiB. A
+        Twisted peer closes the connection over a longer one. It may be lowered, not raised.
+      list_items: The wire's own bound on the elements of one list, its tag included. It may be
+        lowered, not raised.
+      message_bytes: One whole message. Twisted has no bound; 25 strings of the largest size fit.
+      items: Items in one message, at all depths. The longest list that the wire allows fits.
+      depth_received: Nesting of a received value, 256 at most. Twisted sends no more than about
+        320 levels. Plain recursion holds at 256 with room for the application's own frames.
+      depth_sent: Nesting of a sent value, 256 at most. A Twisted peer with a deep stack of its
+        own may break above 100.
+      hash_steps: Steps that hashing the keys and members of one message may take, sharing
+        expanded: more than the longest flat tuple needs, and enough for a dictionary with 90,000
+        keys that are numbers. Where several copies share one state, each entry in it is eight for
+        each of them.
+      hash_collisions: Members of one dict or set with the same hash. Each costs a comparison with
+        all before it.
+
+    References and caches:
+
+      references_held: References to the other side's objects that are alive here. Each costs about
+        half a KiB.
+      references_exported: Objects of this side that the other side holds.
+      caches_held: Copies of the other side's caches that are here, each until the other side
+        forgets it.
+      cache_bytes: What is kept of copies that nobody here uses, until the other side forgets them:
+        the size that they came in. Above it those that went first are forgotten at once.
+      caches_exported: Caches of this side that the other side has copies of. Each change is told
+        to all of them.
+      remembered_ids: Ids that were released and may still be on their way home.
+
+    Calls:
+
+      calls_pending: Calls of ours that the other side has not answered.
+      calls_running: Calls from the other side that run at the same time. Updates of caches do not
+        wait: with them it may be twice as many, and above that the connection ends.
+      calls_waiting: Calls from the other side that are decoded and wait for one that runs to end;
+        above it reading stops.
+      waiting_bytes: The size of the messages of calls that wait or run, together.
+      out_bytes: Bytes that wait to be sent. Above it our calls fail and no further call of the
+        peer starts.
+      calls_per_turn: Calls that start in one iteration of the loop, so that other connections get
+        their turn.
+      logins_pending: Logins that a connection has begun and not finished. One is enough for an
+        honest client.
+
+    Times:
+
+      handshake_time: From the connection to the agreed dialect. A client answers at once, so this
+        is network time. A TLS handshake may take as long again.
+      stall_time: How long a peer may take nothing of what is ready for it.
+      close_time: How long closing may take to send what is ready, and to stop methods that still
+        run.
+    """
+
     string_bytes: int = 655_360
-    # The wire's own bound on the elements of one list, its tag included.
     list_items: int = 655_360
-    # One whole message. Twisted has no bound; 25 strings of the largest size fit.
     message_bytes: int = 16 * 1024 * 1024
-    # Items in one message, at all depths. The longest list that the wire allows fits.
     items: int = 1_000_000
-    # Nesting of a received value. Twisted sends no more than about 320 levels. Plain recursion
-    # holds at 256 with room for the application's own frames.
     depth_received: int = 256
-    # Nesting of a sent value. A Twisted peer with a deep stack of its own may break above that.
     depth_sent: int = 100
-    # Steps that hashing the keys and members of one message may take, sharing expanded: more than
-    # the longest flat tuple needs, and enough for a dictionary with 90,000 keys that are numbers.
     hash_steps: int = 1_000_000
-    # Members of one dict or set with the same hash. Each costs a comparison with all before it.
     hash_collisions: int = 64
-    # References to the other side's objects that are alive here. Each costs about half a KiB.
     references_held: int = 65_536
-    # Objects of this side that the other side holds.
     references_exported: int = 65_536
-    # Copies of the other side's caches that are here, each until the other side forgets it.
     caches_held: int = 65_536
-    # Caches of this side that the other side has copies of. Each change is told to all of them.
+    cache_bytes: int = 64 * 1024 * 1024
     caches_exported: int = 65_536
-    # Ids that were released and may still be on their way home.
     remembered_ids: int = 4_096
-    # Calls of ours that the other side has not answered.
     calls_pending: int = 65_536
-    # Calls from the other side that run at the same time. Updates of caches do not wait: with
-    # them it may be twice as many, and above that the connection ends.
     calls_running: int = 1_000
-    # Calls from the other side that are decoded and wait for one that runs to end; above it
-    # reading stops.
     calls_waiting: int = 10_000
-    # The size of the messages of calls that wait or run, together.
     waiting_bytes: int = 32 * 1024 * 1024
-    # Bytes that wait to be sent. Above it our calls fail and no further call of the peer starts.
     out_bytes: int = 32 * 1024 * 1024
-    # Calls that start in one iteration of the loop, so that other connections get their turn.
     calls_per_turn: int = 100
-    # Logins that a connection has begun and not finished. One is enough for an honest client.
     logins_pending: int = 16
-    # From the connection to the agreed dialect. A client answers at once, so this is network time.
     handshake_time: float = 10.0
-    # How long a peer may take nothing of what is ready for it.
     stall_time: float = 60.0
-    # How long closing may take to send what is ready, and to stop methods that still run.
     close_time: float = 5.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value <= 0:
+            _check_type(field.name, value, field.type is float)
+            # Written so that NaN is refused as well.
+            if not value > 0:
                 raise ValueError(f"limits.{field.name} must be above 0, not {value!r}")
         for name in ("string_bytes", "list_items"):
             if getattr(self, name) > 655_360:
                 raise ValueError(f"limits.{name} can't be above the wire's own 655360")
         if max(self.depth_received, self.depth_sent) > 256:
             raise ValueError("limits.depth_received and limits.depth_sent can't be above 256")
+
+
+def _check_type(name: str, value: object, is_time: bool) -> None:
+    # A bool is an int to Python.
+    if type(value) is int or (is_time and isinstance(value, float)):
+        return
+    wanted = "a number" if is_time else "an int"
+    raise TypeError(f"limits.{name} must be {wanted}, not {type(value).__name__}")
 
 
 _ACCOUNTS = (

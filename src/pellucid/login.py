@@ -226,12 +226,14 @@ def offers(checker: object, method: str) -> bool:
 class InMemory(Checker):
     """Users and their passwords, in a mapping. For tests and small programs.
 
-    Every way to log in works. Making it takes some milliseconds for each user.
+    Every way to log in works. Making it takes some milliseconds for each user. Raises TypeError for
+    what is no mapping of names to passwords, and ValueError for those that nobody can have.
     """
 
     has_md5 = True
 
     def __init__(self, users: Mapping[str, str], *, iterations: int = 15_000) -> None:
+        _check_mapping(users)
         self._key = secrets.token_bytes(32)
         self._users: dict[str, tuple[bytes, Account]] = {}
         for name, password in users.items():
@@ -258,6 +260,11 @@ class InMemory(Checker):
     def decoy(self, username: str) -> Account:
         """Give an account like those of the users."""
         return decoy(username, self._key, self._like)
+
+
+def _check_mapping(users: object) -> None:
+    if not isinstance(users, Mapping):
+        raise TypeError(f"users are a mapping of names to passwords, not {type(users).__name__}")
 
 
 class Anonymous(Checker):

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from .banana import Dialect
 from .caches import CacheObserver
-from .errors import DeadReferenceError, Error, LimitExceeded
+from .errors import DeadReferenceError, Error, InsecureJelly, LimitExceeded
 from .failures import FAILURE_TAG, failure_state
 from .jelly import Encoder
 from .limits import Ledger
@@ -116,9 +116,12 @@ class Outbox:
                 request, handle.luid, name, wants_answer, args, kwargs or {}, update
             )
             if self.closed:
-                raise DeadReferenceError("the connection ended while a message was written")
-        except BaseException:
+                raise DeadReferenceError(_ENDED)
+        except BaseException as error:
             self._take_back()
+            if self.closed and isinstance(error, InsecureJelly):
+                # Nothing is sent any more, and what comes behind the end finds closed tables.
+                raise DeadReferenceError(_ENDED) from None
             raise
         if self._ids.counted:
             self._ids.counted.clear()
@@ -219,4 +222,5 @@ class Outbox:
         self.later.clear()
 
 
+_ENDED: Final = "the connection ended while a message was written"
 _UNSENDABLE: Final = Error("the method raised an error that can't be sent")

@@ -16,6 +16,7 @@ __all__ = [
     "attribute_step",
     "head",
     "is_copy",
+    "is_id",
     "peek",
     "place",
     "place_of",
@@ -34,6 +35,8 @@ PAIR: Final = b""
 """Stands for the tag that the pairs of a dictionary do not have."""
 
 _LONGEST_STEP: Final = 40
+_ID_BITS: Final = 64
+_ID_BYTES: Final = 500
 
 
 def step_of(key: object, index: int) -> str:
@@ -70,6 +73,17 @@ def peek(data: bytes, pos: int, dialect: Dialect) -> int | bytes | None:
         return None
     found: int | bytes = read_item(data, pos, dialect)[0]
     return found
+
+
+def is_id(item: object) -> bool:
+    """Tell whether an item can be the id of an object or cache of the other side.
+
+    Ids are kept as long as what they name, so they have to be short: what is longer than any
+    counter or name is none.
+    """
+    if type(item) is int:
+        return item.bit_length() <= _ID_BITS
+    return type(item) is bytes and len(item) <= _ID_BYTES
 
 
 def is_copy(tag: bytes | None) -> bool:

@@ -177,6 +177,7 @@ class Exports:
         self._by_key: dict[object, _Export] = {}
         self._names: dict[bytes, Any] = {}
         self._remembered = Remembered(ledger.limits.remembered_ids)
+        self._open = True
 
     def __len__(self) -> int:
         return len(self._by_luid)
@@ -196,6 +197,8 @@ class Exports:
             key = id(obj)
         export = self._by_key.get(key)
         if export is None:
+            if not self._open:
+                raise InsecureJelly("the connection of this message has ended")
             self._ledger.charge("references_exported")
             luid = ids.next
             ids.next = luid + 1
@@ -246,6 +249,7 @@ class Exports:
 
     def clear(self) -> None:
         """The connection is over: forget everything."""
+        self._open = False
         self._names.clear()
         for export in list(self._by_luid.values()):
             self.forget(export)
@@ -315,6 +319,7 @@ class Imports:
             if self.releases.gone:
                 # Those that are dead are not held.
                 self.releases.settle()
+            self.releases.check()
             self.ledger.charge("references_held", remote=True)
             try:
                 reference = self._make_reference(luid)

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar, overload
 
 from .errors import Error, InsecureJelly, LimitExceeded, PBError, class_from_wire, full_name
-from .flavors import RemoteCache, RemoteCopy, copy_is_whole
+from .flavors import RemoteCache, RemoteCopy, copy_has_size, copy_is_whole
 from .places import OWN_TAGS
 from .states import Put, set_state, text_keys
 
@@ -16,6 +16,8 @@ _C = TypeVar("_C", bound=Callable[..., Any])
 _R = TypeVar("_R", bound=type[RemoteCache])
 
 _LONGEST_TAG: Final = 500
+# What says itself what is wrong. No variable may hold it: its traceback would hold that variable.
+_OURS: Final = (InsecureJelly, LimitExceeded, RecursionError)
 
 
 def tag_bytes(tag: str) -> bytes:
@@ -61,9 +63,10 @@ class Reader:
         If `is_plain` it need not be finished: `put(obj, name, value)` sets the attributes.
         """
 
+    def measure(self, made: Any, size: int) -> None:
+        """Tell in how many bytes the state came of what `make` gave, if `is_cache`."""
+
     def _failed(self, what: str, error: Exception) -> NoReturn:
-        if isinstance(error, (InsecureJelly, LimitExceeded, RecursionError)):
-            raise error
         text = f"{what} type tag {self.name} failed: {full_name(type(error))}"
         raise InsecureJelly(text) from error
 
@@ -83,6 +86,8 @@ class Factory(Reader):
         """Call the function."""
         try:
             return self._call(state)
+        except _OURS:
+            raise
         except Exception as error:
             self._failed("the reader of", error)
 
@@ -90,7 +95,7 @@ class Factory(Reader):
 class CopyReader(Reader):
     """Makes an instance of a class, without `__init__`, and sets its state."""
 
-    __slots__ = ("cls", "hashes", "is_plain")
+    __slots__ = ("_takes_state", "cls", "hashes", "is_plain")
 
     def __init__(self, cls: Any, name: str) -> None:
         super().__init__(name)
@@ -98,22 +103,28 @@ class CopyReader(Reader):
         own: object = cls.__hash__
         self.hashes = own is not None and own is not object.__hash__
         takes = getattr(cls, "set_copied_state", None)
-        self.is_plain = takes is None or takes is RemoteCopy.set_copied_state
+        self._takes_state = takes is not None and takes is not RemoteCopy.set_copied_state
+        # Of what can be called from afar no attribute may become a method.
+        self.is_plain = not self._takes_state and not hasattr(cls, "method_prefix")
 
     def make(self) -> Any:
         """Give an instance without attributes."""
         try:
             return self.cls.__new__(self.cls)
+        except _OURS:
+            raise
         except Exception as error:
             self._failed("making an object for", error)
 
     def finish(self, made: Any, state: object, put: Put = object.__setattr__) -> Any:
         """Set the state."""
         try:
-            if self.is_plain:
-                set_state(made, state, put)
-            else:
+            if self._takes_state:
                 made.set_copied_state(text_keys(state, self.cls))
+            else:
+                set_state(made, state, put)
+        except _OURS:
+            raise
         except Exception as error:
             self._failed("setting the state for", error)
         return made
@@ -130,10 +141,16 @@ class CacheReader(CopyReader):
         super().__init__(cls, name)
         self.is_plain = False
 
+    def measure(self, made: Any, size: int) -> None:
+        """Tell what the copy is bound to."""
+        copy_has_size(made, size)
+
     def finish(self, made: Any, state: object, put: Put = object.__setattr__) -> Any:
         """Set the state."""
         try:
             made.set_cached_state(text_keys(state, self.cls))
+        except _OURS:
+            raise
         except Exception as error:
             self._failed("setting the state for", error)
         copy_is_whole(made)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from .errors import InsecureJelly
 from .limits import Limits
 
 __all__ = ["Debt", "Gone", "Received", "Releases"]
@@ -79,11 +80,18 @@ class Releases:
         if self.received:
             self.received = []
 
+    def check(self) -> None:
+        """Raise InsecureJelly if the connection is over: nothing more is taken in."""
+        if not self._open:
+            raise InsecureJelly("the connection of this message has ended")
+
     def refuse(self, carried: Sequence[Debt]) -> None:
         """The message is refused: release every occurrence that it carried, read or not."""
         for one in self.received:
             one.refuse()
         self.received = []
+        if not self._open:
+            return
         for debt in carried:
             self.owe(debt, 1)
         if carried:

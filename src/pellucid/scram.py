@@ -40,8 +40,9 @@ _LONGEST_PASSWORD = 1_024
 def prepare_name(name: str) -> str:
     """Give a user name in the form in which it is compared.
 
-    Raises ValueError, which does not tell the name, for one that nobody can have.
+    Raises ValueError, which does not tell the name, for one that nobody can have, and TypeError.
     """
+    _check_type(name, str, "a user name is a str")
     if not 0 < len(name) <= _LONGEST_NAME:
         raise ValueError(f"a user name has from 1 to {_LONGEST_NAME} characters")
     name = normalize("NFKC", name)
@@ -53,8 +54,9 @@ def prepare_name(name: str) -> str:
 def prepare_password(password: str | bytes) -> bytes:
     """Give what of a password goes into a hash. Bytes are taken as they are.
 
-    Raises ValueError, which does not tell the password, for one that can't be used.
+    Raises ValueError, which does not tell the password, for one that can't be used, and TypeError.
     """
+    _check_type(password, (str, bytes), "a password is a str or bytes")
     if not 0 < len(password) <= _LONGEST_PASSWORD:
         raise ValueError(f"a password has from 1 to {_LONGEST_PASSWORD} characters")
     if isinstance(password, bytes):
@@ -62,6 +64,11 @@ def prepare_password(password: str | bytes) -> bytes:
     if not _is_text(password):
         raise ValueError("a password can't have lone surrogates in it")
     return normalize("NFKC", password).encode()
+
+
+def _check_type(value: object, kind: type | tuple[type, ...], text: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{text}, not {type(value).__name__}")
 
 
 def _is_text(text: str) -> bool:

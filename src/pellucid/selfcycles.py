@@ -21,13 +21,15 @@ _FIXED: Final = frozenset((b"tuple", b"set", b"frozenset"))
 class _Number:
     """What a reference number refers to."""
 
-    __slots__ = ("frame", "is_late", "is_used", "level", "needs")
+    __slots__ = ("attributes", "frame", "is_late", "is_used", "level", "waits")
 
     def __init__(self, frame: Frame, level: int) -> None:
         self.frame = frame
         self.level = level
-        # It is finished only some time after its end, when all of these are.
-        self.needs: set[_Number] = set()
+        # It is finished only when this is, too, the outermost of all that it needs; and what is
+        # directly in a dictionary is finished only when that is.
+        self.waits: _Number | None = None
+        self.attributes: _Number | None = None
         self.is_late = False
         # It was referred to from inside.
         self.is_used = False
@@ -35,11 +37,19 @@ class _Number:
     def is_open(self, frames: Sequence[Frame]) -> bool:
         return self.level < len(frames) and frames[self.level] is self.frame
 
-    def is_finished(self, frames: Sequence[Frame]) -> bool:
-        if self.is_open(frames):
-            return False
-        self.needs = {number for number in self.needs if not number.is_finished(frames)}
-        return not self.needs
+    def unfinished(self, frames: Sequence[Frame]) -> "_Number | None":
+        """Give what is open and keeps this from being finished, None if it is finished."""
+        return self if self.is_open(frames) else _still(self.waits, frames)
+
+
+def _still(number: _Number | None, frames: Sequence[Frame]) -> _Number | None:
+    return number if number is not None and number.is_open(frames) else None
+
+
+def _outer(one: _Number | None, other: _Number, frames: Sequence[Frame]) -> _Number:
+    """Give the outer of two, the second of which is open."""
+    one = _still(one, frames)
+    return other if one is None or other.level < one.level else one
 
 
 def self_cycle(data: bytes, dialect: Dialect) -> str | None:
@@ -70,16 +80,23 @@ def self_cycle(data: bytes, dialect: Dialect) -> str | None:
 def _is_bad(number: _Number, frames: Sequence[Frame], by_frame: dict[int, _Number]) -> bool:
     """Tell whether Twisted fails over a reference to this number, the last of the frames."""
     outer = frames[:-1]
-    if number.is_finished(frames):
-        return number.is_late
-    if _is_direct(outer):
+    waits = number.unfinished(frames)
+    if waits is None:
+        return number.is_late or (
+            is_copy(outer[-1].tag if outer else None)
+            and _still(number.attributes, frames) is not None
+        )
+    if _is_direct(outer, waits):
         return True
     for frame in _placeholders(outer):
         whole = by_frame[id(frame)]
-        whole.needs.add(number)
+        whole.waits = _outer(whole.waits, waits, frames)
         whole.is_late = True
         if whole.is_used:
             return True
+    holder = _dictionary_around(outer, by_frame)
+    if holder is not None:
+        holder.attributes = _outer(holder.attributes, waits, frames)
     if number.is_open(frames):
         number.is_used = True
         return number.is_late
@@ -99,8 +116,11 @@ def _placeholders(frames: Sequence[Frame]) -> Iterator[Frame]:
             return
 
 
-def _is_direct(frames: Sequence[Frame]) -> bool:
-    """Tell whether nothing that can change is on the way up to a state or a key."""
+def _is_direct(frames: Sequence[Frame], waits: _Number) -> bool:
+    """Tell whether nothing that can change is on the way up to a state or a key.
+
+    A state that contains itself is complete before anybody takes it.
+    """
     is_attribute = False
     for frame in reversed(frames):
         tag = frame.tag
@@ -111,6 +131,20 @@ def _is_direct(frames: Sequence[Frame]) -> bool:
                 return True
         elif tag == b"dictionary" and not is_attribute:
             is_attribute = True
-        elif tag != b"reference" and (is_attribute or tag not in _FIXED):
+        elif tag == b"reference":
+            if is_attribute and frame is waits.frame:
+                return False
+        elif is_attribute or tag not in _FIXED:
             return False
     return False
+
+
+def _dictionary_around(frames: Sequence[Frame], by_frame: dict[int, _Number]) -> _Number | None:
+    """Give what is referred to as the dictionary whose value, or part of it, comes now."""
+    for index in range(len(frames) - 1, -1, -1):
+        tag = frames[index].tag
+        if tag == PAIR:
+            return by_frame.get(id(frames[index - 2])) if index > 1 else None
+        if tag != b"reference" and tag not in _FIXED:
+            break
+    return None

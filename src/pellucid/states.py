@@ -19,6 +19,8 @@ Put = Callable[[Any, str, Any], None]
 
 _MISSING: Final = object()
 _LONGEST_KEY: Final = 40
+# Where a cache keeps its observers.
+_PRIVATE: Final = "_observers"
 # What the flavours have on their classes is theirs: what may be called, and private links.
 _OURS: Final = __name__.rpartition(".")[0] + "."
 
@@ -89,7 +91,8 @@ def set_state(obj: Any, state: object, put: Put = object.__setattr__) -> None:
 
     Of a dataclass or attrs class those are its fields: what is no field is ignored, a missing one
     gets its default. On any other class a key must not name what the class has as a method or
-    another descriptor. Raises InsecureJelly for what is not allowed.
+    another descriptor, nor make a method that can be called from afar. Raises InsecureJelly for
+    what is not allowed.
     """
     cls = type(obj)
     found = text_keys(state, cls)
@@ -101,8 +104,11 @@ def set_state(obj: Any, state: object, put: Put = object.__setattr__) -> None:
                 value = found.get(name, _MISSING)
                 put(obj, name, _default(field, obj, cls) if value is _MISSING else value)
             return
+        prefix = getattr(cls, "method_prefix", None)
         for name, value in found.items():
             _check(name, cls)
+            if prefix is not None and name.startswith(prefix) and callable(value):
+                raise InsecureJelly(f"state key {name[:_LONGEST_KEY]!r} is not for a peer to set")
             put(obj, name, value)
     except (AttributeError, TypeError) as error:
         raise InsecureJelly(f"a {full_name(cls)} can't have this state") from error
@@ -136,7 +142,7 @@ def _default(field: Any, obj: Any, cls: type) -> Any:
 def _check(name: str, cls: type) -> None:
     """Refuse a key that would hide a part of the class."""
     found = [base for base in cls.__mro__ if name in base.__dict__]
-    if _is_dunder(name) or any(map(_is_ours, found)):
+    if _is_dunder(name) or any(map(_is_ours, found)) or (name == _PRIVATE and _observed(cls)):
         raise InsecureJelly(f"state key {name[:_LONGEST_KEY]!r} is not for a peer to set")
     if not found:
         return
@@ -147,6 +153,11 @@ def _check(name: str, cls: type) -> None:
     if callable(part) or any(hasattr(kind, verb) for verb in ("__get__", "__set__", "__delete__")):
         shown = repr(name[:_LONGEST_KEY])
         raise InsecureJelly(f"state key {shown} names a method of {full_name(cls)}")
+
+
+def _observed(cls: type) -> bool:
+    """Tell whether objects of a class remember who observes them."""
+    return hasattr(cls, "state_to_cache_and_observe_for")
 
 
 def _is_dunder(name: str) -> bool:
