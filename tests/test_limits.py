@@ -131,7 +131,7 @@ def test_a_time_may_be_whole_or_not() -> None:
 
 @pytest.mark.parametrize("name", IS_TIME)
 def test_help_explains_each(name: str) -> None:
-    shown = pydoc.render_doc(Limits, renderer=pydoc.plaintext)
+    shown = pydoc.plain(pydoc.render_doc(Limits))
     assert re.search(rf"^ \| +{name}: [A-Z]", shown, re.M)
 
 

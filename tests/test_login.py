@@ -233,7 +233,7 @@ def test_users_in_memory_are_a_mapping_of_text() -> None:
         with pytest.raises(TypeError, match="users are a mapping of names to passwords, not"):
             InMemory(wrong)
     for wrong in ({"alice": None}, {b"alice": "x"}):
-        with pytest.raises(TypeError, match="a user name is a str|a password is a str or bytes"):
+        with pytest.raises(TypeError, match=r"a user name is a str|a password is a str or bytes"):
             InMemory(wrong)
 
 

@@ -66,10 +66,10 @@ cdef class Decoder:
     cdef object _admit(self, container, key, counts)
     @cython.locals(used=Py_ssize_t)
     cdef object _tagged(self, bytes tag, Py_ssize_t count, Py_ssize_t depth, number)
-    @cython.locals(least=Py_ssize_t, at=Py_ssize_t, waits=Py_ssize_t, seen=Py_ssize_t)
+    @cython.locals(least=Py_ssize_t, at=Py_ssize_t, seen=Py_ssize_t, shared=bint)
     cdef object _registered(self, bytes tag, Py_ssize_t count, Py_ssize_t depth, number)
-    cdef object _late_state(self, reader, made, state, Py_ssize_t seen, Py_ssize_t at)
+    cdef object _late_state(self, reader, made, state, Py_ssize_t seen, Py_ssize_t at, bint shared)
     cdef object _new_cache(self, reader)
-    cdef Py_ssize_t _waits(self) except -1
+    cdef bint _waits_since(self, Py_ssize_t seen) except -1
     cdef object _luid(self)
     cdef object _by_id(self, bytes tag)
