@@ -54,7 +54,8 @@ def run_plain(main: Callable[[], int | None]) -> NoReturn:
         sys.stdout.reconfigure(line_buffering=True)
     try:
         status = main()
-    except (OSError, pellucid.PBError) as error:
+    # A URL that is none is a ValueError.
+    except (OSError, ValueError, pellucid.PBError) as error:
         # Some say all with their name, such as LoginFailed.
         sys.exit(f"error: {str(error) or type(error).__name__}")
     except asyncio.CancelledError:

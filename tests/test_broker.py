@@ -21,7 +21,7 @@ from pellucid.errors import (
     RemoteError,
     RemoteProtocolError,
 )
-from pellucid.events import CallCompleted, CallReceived, Closed, Unobserved
+from pellucid.events import CallCompleted, CallReceived, Closed, PeerFault, Unobserved
 from pellucid.failures import FAILURE_TAG
 from pellucid.flavors import Avatar, Copyable, Referenceable, Viewable, ViewPoint
 from pellucid.limits import Limits
@@ -825,6 +825,27 @@ def test_a_registry_says_what_becomes_of_errors() -> None:
         client.feed(none([b"error", 1, [FAILURE_TAG, state]]))
         with pytest.raises(Fallen, match=r"^down$"):
             waiter.result()
+
+
+def test_what_a_factory_raises_is_told_on_its_own_side(pair: Pair) -> None:
+    def factory(state: object) -> object:
+        raise ValueError("too much money")
+
+    class Wallet(Copyable):
+        pass
+
+    pair.server.broker.registry.copy(f"{__name__}.Wallet", factory)
+    events: list[PeerFault] = []
+    pair.server.handle = events.append  # type: ignore[assignment]
+    for notify in (False, True):
+        waiter = None if notify else Waiter()
+        pair.client.broker.call(waiter, pair.root, "echo", (Wallet(),))
+        pair.run()
+        (event,) = events
+        events.clear()
+        assert str(event.cause) == "too much money"
+        assert "was refused: arguments[0]: the reader of type tag" in event.text
+        assert waiter is None or "money" not in str(waiter.error)
 
 
 # Giving up.

@@ -168,6 +168,8 @@ class Unmade:
         (InsecureJelly("no"), InsecureJelly),
         (LimitExceeded("no", limit="x", value=1), LimitExceeded),
         (RecursionError("no"), RecursionError),
+        # What the other side is meant to see.
+        (Error("no"), InsecureJelly),
     ],
 )
 def test_what_the_application_raises(error: Exception, kind: type[Exception]) -> None:
@@ -189,7 +191,12 @@ def test_what_the_application_raises(error: Exception, kind: type[Exception]) ->
     ):
         with pytest.raises(kind) as caught:
             read(reader(registry, tag), {"error": error})
-        assert str(caught.value) in ("no", f"{words} failed: builtins.KeyError")
+        text = str(caught.value)
+        assert text in (
+            "no",
+            f"{words} failed: builtins.KeyError",
+            f"{words} failed: pellucid.errors.Error: no",
+        )
     registry.copy("x.Y", Unmade)
     with pytest.raises(
         InsecureJelly, match=r"making an object for type tag 'x\.Y' failed: builtin"

@@ -1,7 +1,9 @@
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
+from enum import Enum
 from functools import cached_property
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import attr
 import pytest
@@ -25,6 +27,10 @@ class Item:
 
     def __post_init__(self, start: int) -> None:
         self.extra = start
+
+
+class Size(int):
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +152,25 @@ def test_what_python_keeps_for_itself_stays_here() -> None:
 def test_a_field_without_a_value() -> None:
     with pytest.raises(InsecureJelly, match=rf"field 'name' of {HERE}\.Frozen has no value"):
         state_of(Frozen.__new__(Frozen))
+
+
+class Numbered(Enum):
+    ONE = 1
+
+
+class Named(NamedTuple):
+    name: str
+
+
+@dataclass
+class Listed(list[int]):
+    name: str = "listed"
+
+
+@pytest.mark.parametrize("obj", [Numbered.ONE, Named("x"), Listed(), OrderedDict(), Size(3)])
+def test_what_has_more_than_attributes(obj: Any) -> None:
+    with pytest.raises(InsecureJelly, match=r"a .* is a .*it needs a state_to_copy"):
+        state_of(obj)
 
 
 def test_fields_and_nothing_else_are_set() -> None:

@@ -8,7 +8,7 @@ async def main(url: str) -> int:
     try:
         async with pellucid.connect(url) as connection:
             echo = await connection.root.call("echo", "hello network")
-    except (OSError, pellucid.PBError) as error:
+    except (OSError, ValueError, pellucid.PBError) as error:
         print(f"error: {error}")
         return 1
     print("server echoed:", echo)

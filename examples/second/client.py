@@ -7,7 +7,7 @@ from examples.program import run, server_url
 async def main(url: str) -> int:
     try:
         connection = await pellucid.connect(url)
-    except (OSError, pellucid.PBError) as error:
+    except (OSError, ValueError, pellucid.PBError) as error:
         print("error getting first object", error)
         return 1
     async with connection:

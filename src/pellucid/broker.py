@@ -316,15 +316,17 @@ class Broker:
         self, message: messages.Message, data: bytes, error: PBError
     ) -> PeerFault | None:
         self._refuse(data, message.start, 2)
+        cause = error.__cause__
         if not message.wants_answer:
-            return PeerFault(f"a call that wants no answer was refused: {error}")
+            return PeerFault(f"a call that wants no answer was refused: {error}", cause)
         if self.ledger.has_room("out_bytes"):
             self._error(message.request, error)
         else:
             # A peer that takes no answers must not make us pile them up.
             refused = Refused(message.request, error.with_traceback(None), len(data))
             self._waiting.refuse(refused)
-        return None
+        # The other side hears that something failed, and only this one may hear why.
+        return None if cause is None else PeerFault(f"a call was refused: {error}", cause)
 
     def _answer_arrived(self, message: messages.Message, data: bytes) -> Event | None:
         request = message.request

@@ -87,12 +87,17 @@ class CallFailed:
 
 
 class PeerFault:
-    """The other side made a mistake that costs it nothing but a line in the log."""
+    """The other side made a mistake that costs it nothing but a line in the log.
 
-    __slots__ = ("text",)
+    `cause` is what code of this side raised when it read what came, None if it read it or was not
+    asked.
+    """
 
-    def __init__(self, text: str) -> None:
+    __slots__ = ("cause", "text")
+
+    def __init__(self, text: str, cause: BaseException | None = None) -> None:
         self.text: Final = text
+        self.cause: Final = cause
 
 
 class Unobserved:

@@ -68,6 +68,9 @@ class Reader:
 
     def _failed(self, what: str, error: Exception) -> NoReturn:
         text = f"{what} type tag {self.name} failed: {full_name(type(error))}"
+        if isinstance(error, Error):
+            # That is what the other side is meant to see.
+            text += f": {error}"
         raise InsecureJelly(text) from error
 
 

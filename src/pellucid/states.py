@@ -23,14 +23,23 @@ _LONGEST_KEY: Final = 40
 _PRIVATE: Final = "_observers"
 # What the flavours have on their classes is theirs: what may be called, and private links.
 _OURS: Final = __name__.rpartition(".")[0] + "."
+# Whoever derives from a class of these modules has a content that is in no attribute, but for
+# errors.
+_WITH_CONTENT: Final = ("builtins", "enum")
 
 
 def state_of(obj: Any) -> dict[str, Any]:
     """Give what travels of an object: the fields of a dataclass or attrs class, or its attributes.
 
-    Raises InsecureJelly for a field that has no value.
+    Raises InsecureJelly for a field that has no value, and for what has more than attributes.
     """
     cls = type(obj)
+    for base in cls.__mro__:
+        if _has_content(base):
+            raise InsecureJelly(
+                f"a {full_name(cls)} is a {base.__name__}, and what makes it one is no attribute: "
+                "it needs a state_to_copy and a factory of its own"
+            )
     fields = _fields(cls)
     if fields is None:
         return _attributes(obj, cls)
@@ -42,6 +51,12 @@ def state_of(obj: Any) -> dict[str, Any]:
             raise InsecureJelly(f"field {name!r} of {full_name(cls)} has no value")
         state[name] = value
     return state
+
+
+def _has_content(base: type) -> bool:
+    if base.__module__ not in _WITH_CONTENT or base is object:
+        return False
+    return not issubclass(base, BaseException)
 
 
 def _attributes(obj: Any, cls: type) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import pytest
 
 import pellucid
-from pellucid import Connection, Limits
+from pellucid import Connection, Limits, Registry
 from pellucid.asyncio.calls import EAGER_TASKS
 
 PATIENCE = 10.0
@@ -119,12 +119,18 @@ async def pair(
     client_limits: Limits | None = None,
     client_root: object = None,
     tracebacks: bool = False,
+    registry: Registry | None = None,
 ) -> AsyncIterator[Pair]:
     """Two connections, which in the end owe and hold nothing."""
     both = await join(
         Connection("client", root=client_root, limits=client_limits, eager=eager),
         Connection(
-            "server", root=root or Echo(), limits=limits, eager=eager, tracebacks=tracebacks
+            "server",
+            root=root or Echo(),
+            limits=limits,
+            eager=eager,
+            tracebacks=tracebacks,
+            registry=registry,
         ),
     )
     try:

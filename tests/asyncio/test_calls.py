@@ -12,7 +12,7 @@ import pellucid
 from pellucid import InsecureJelly, Limits, RemoteError
 from pellucid.asyncio.calls import EAGER_TASKS, Calls
 from pellucid.events import CallReceived
-from tests.asyncio.pairs import Echo, Reports, Run, Waiting, failure, pair, until
+from tests.asyncio.pairs import Echo, Reports, Run, Waiting, failure, pair, tables, until
 
 var: ContextVar[str] = ContextVar("var", default="")
 
@@ -347,6 +347,42 @@ def test_a_result_that_can_not_be_sent_is_an_error_on_both_sides(
     assert "the result of 'unsendable' can't be sent" in caplog.text
 
 
+def test_what_hooks_raise_is_logged_where_they_are(
+    run: Run, eager: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stubborn(pellucid.Copyable, tag="calls.Stubborn"):
+        def state_to_copy(self) -> object:
+            raise KeyError("no state today")
+
+    class Giving(pellucid.Root):
+        def remote_give(self) -> Stubborn:
+            return Stubborn()
+
+        def remote_take(self, value: object) -> None:
+            pass
+
+    def factory(state: object) -> object:
+        raise ValueError("too much money")
+
+    registry = pellucid.Registry()
+    registry.copy("calls.Wallet", factory)
+
+    class Wallet(pellucid.Copyable, tag="calls.Wallet"):
+        pass
+
+    async def main() -> None:
+        async with pair(Giving(), eager=eager, registry=registry) as (client, _):
+            error = await failure(client.root.call("give"))
+            assert "could not be encoded: builtins.KeyError" in str(error)
+            error = await failure(client.root.call("take", Wallet()))
+            assert "the reader of type tag 'calls.Wallet' failed: builtins.Value" in str(error)
+            assert "money" not in str(error)
+
+    run(main())
+    assert "KeyError: 'no state today'" in caplog.text
+    assert "ValueError: too much money" in caplog.text
+
+
 def test_running_methods_are_cancelled_when_the_connection_ends(
     run: Run, eager: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -459,3 +495,45 @@ def test_a_long_error_is_not_logged_whole(
     assert "in remote_fail" in caplog.text
     assert "KeyError" in caplog.text
     assert len(caplog.text) < 100_000
+
+
+@ways
+def test_an_expected_error_that_no_answer_tells_of_is_logged(
+    run: Run, eager: bool, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with pair(Failing(), eager=eager) as (client, _):
+            client.root.notify(way, "expected")
+            await until(lambda: bool(caplog.records))
+
+    run(main())
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    expected = f"a call that wants no answer failed, '{way}' of a Failing: "
+    assert expected in record.getMessage()
+    assert record.exc_info is None
+
+
+def test_what_a_peer_says_is_one_line_of_a_log(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    class Odd(pellucid.Error):
+        def __str__(self) -> str:
+            raise LookupError
+
+    class Root(pellucid.Root):
+        def remote_odd(self) -> None:
+            raise Odd
+
+        def remote_say(self, text: str) -> None:
+            raise Oops(text)
+
+    async def main() -> None:
+        async with pair(Root()) as (client, server):
+            client.root.notify("a\nb")
+            client.root.notify("say", "x\ny" * 1_000)
+            client.root.notify("odd")
+            await until(lambda: len(caplog.records) == 3)
+            assert tables(server) == (0, 0)
+
+    run(main())
+    assert all(len(text.splitlines()) == 1 for text in caplog.messages)
+    assert all(len(text) < 500 for text in caplog.messages)

@@ -181,10 +181,18 @@ def test_many_logins_at_the_same_time(run: Run) -> None:
 def test_a_server_without_logins(run: Run) -> None:
     async def main() -> None:
         async with meeting(pellucid.Root()) as both:
-            with pytest.raises(NoSuchMethod):
+            with pytest.raises(LoginFailed, match="this server has no login") as caught:
                 await both.client.login("alice", PASSWORD)
-            with pytest.raises(NoSuchMethod):
+            assert isinstance(caught.value.__cause__, NoSuchMethod)
+            with pytest.raises(LoginFailed, match="this server has no login"):
                 await both.client.login_anonymous()
+
+
+def test_a_server_of_pb_without_logins(run: Run) -> None:
+    async def main() -> None:
+        async with meeting(pellucid.Root(), dialects=PB) as both:
+            with pytest.raises(LoginFailed, match="this server has no login"):
+                await both.client.login("alice", PASSWORD)
 
     run(main())
 

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from pellucid.asyncio.opening import Closing, Opening
+from pellucid import Limits, Registry
+from pellucid.asyncio.opening import Closing, Opening, check_options, check_type
 from tests.asyncio.pairs import Run, turn
 
 
@@ -89,3 +90,13 @@ def test_what_can_not_be_opened(run: Run) -> None:
                 pytest.fail("not reached")
 
     run(main())
+
+
+def test_what_is_of_another_kind_is_told_by_its_kind() -> None:
+    check_type(5, int, "a number")
+    with pytest.raises(TypeError, match=r"^a number, not str$"):
+        check_type("5", int, "a number")
+    with pytest.raises(TypeError, match=r"^a number, not the class int$"):
+        check_type(int, int, "a number")
+    check_options("pb://localhost", None, None)
+    check_options("pb://localhost", Limits(), Registry())

@@ -197,7 +197,41 @@ def test_before_a_login_there_is_nothing_to_call(run: Run) -> None:
 
 def test_what_is_no_realm_is_refused() -> None:
     with pytest.raises(TypeError, match="object is no realm"):
-        Portal(object(), [])
+        Portal(object(), [Anonymous()])
+    with pytest.raises(TypeError, match=r"Realm is a class: the realm is an object of it, Realm"):
+        Portal(Realm, [Anonymous()])
+
+
+class Misspelt(Checker):
+    def find_acount(self, username: str) -> None:
+        """Never asked."""
+
+
+@pytest.mark.parametrize(
+    ("checkers", "text"),
+    [
+        ([], "a Portal without checkers lets nobody in"),
+        (Anonymous(), "a Portal takes a list of checkers, not one Anonymous"),
+        ([Anonymous], "Anonymous is a class: the checker is an object of it"),
+        ([Anonymous(), object()], "object is no checker: it has none of find_account, "),
+        ([Misspelt()], "Misspelt is no checker"),
+        ([Checker()], "Checker is no checker"),
+        ({"alice": "x"}, "str is no checker"),
+    ],
+)
+def test_what_is_no_checker_is_refused(checkers: Any, text: str) -> None:
+    with pytest.raises(TypeError, match=text):
+        Portal(Realm(), checkers)
+
+
+def test_what_a_challenger_lacks_it_lacks_without_advice(run: Run) -> None:
+    async def main() -> None:
+        async with meeting(portal()) as both:
+            _, challenger = await challenge(both.client.root)
+            error = await failure(challenger.call("whoami"))
+            assert str(error) == "No such method: remote_whoami"
+
+    run(main())
 
 
 # Who is not.
@@ -265,10 +299,14 @@ def test_a_name_that_nobody_has_is_refused_like_any_other(run: Run, name: object
     run(main())
 
 
-def test_without_a_checker_nobody_gets_in(run: Run) -> None:
+def test_without_a_checker_that_can_tell_nobody_gets_in(run: Run) -> None:
+    class Nobody(Checker):
+        def anonymous(self) -> bool:
+            return False
+
     async def main() -> None:
         realm = Realm()
-        async with meeting(Portal(realm, [])) as both:
+        async with meeting(Portal(realm, [Nobody()])) as both:
             root = both.client.root
             assert refused(await failure(root.call("login", b"alice")))
             assert refused(await failure(root.call("loginAnonymous", None)))
@@ -778,7 +816,7 @@ def test_md5_is_not_allowed_on_the_network_unless_one_says_so(host: str) -> None
         assert host in str(caught.value)
         portal().check_serving(hosts, True)
         portal(allow_md5_without_tls=True).check_serving(hosts, False)
-        portal(None, Anonymous(), object()).check_serving(hosts, False)
+        portal(None, Anonymous()).check_serving(hosts, False)
 
 
 def test_a_server_with_md5_does_not_begin_to_listen(run: Run) -> None:
@@ -820,6 +858,24 @@ def test_where_there_is_no_md5_all_are_refused_alike_and_the_log_says_why(
 
     run(main())
     assert "there is no MD5 of any password (pellucid passwd --pb-md5" in caplog.text
+
+
+def test_why_no_password_can_be_right_without_tls_is_logged_seldom(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Own(Checker):
+        def check_password(self, username: str, password: str | bytes) -> str:
+            return username
+
+    async def main() -> None:
+        async with meeting(portal(None, Own(), Anonymous())) as both:
+            for _ in range(20):
+                assert refused(await error_of(scram(both.client.root, "alice", "x")))
+
+    run(main())
+    told = [text for text in caplog.messages if "check_password needs pbs://" in text]
+    assert 0 < len(told) <= 10
+    assert "alice" not in caplog.text
 
 
 # Checkers and realms that fail.

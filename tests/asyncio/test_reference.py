@@ -180,6 +180,17 @@ def test_what_can_not_be_sent_comes_out_of_the_await_and_of_notify(run: Run) -> 
     run(main())
 
 
+def test_what_is_no_name_of_a_method_comes_out_of_the_await(run: Run) -> None:
+    async def main() -> None:
+        async with pair(Root()) as (client, _):
+            future = client.root.call(b"echo", 1)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="the name of a method is a str, not bytes"):
+                await future
+            assert await client.root.call("echo", 1) == 1
+
+    run(main())
+
+
 def test_a_dead_reference_says_so_from_the_await_alone(run: Run) -> None:
     async def main() -> None:
         async with pair(Root()) as (client, server):
@@ -426,7 +437,7 @@ def test_a_call_from_another_thread_is_refused_with_advice(run: Run) -> None:
                 for act in (root.call, root.notify):
                     with pytest.raises(RuntimeError, match="run_coroutine_threadsafe"):
                         act("echo", 1)
-                with pytest.raises(RuntimeError, match="from another thread"):
+                with pytest.raises(RuntimeError, match=r"from another thread.*an `async def`"):
                     client.close()
 
             await asyncio.to_thread(use)

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -740,16 +740,39 @@ def test_files_that_can_not_be_used(certificates: Certificates, tmp_path: Path) 
     ):
         with pytest.raises(FileNotFoundError, match=str(tmp_path / "none")):
             use(tmp_path / "none")
-    with pytest.raises(ValueError, match=f"no certificate with its key in {empty}: "):
-        pellucid.server_tls(empty)
-    with pytest.raises(ValueError, match=f"no certificate with its key in .* and {empty}: "):
-        pellucid.server_tls(certificates.server, empty)
-    with pytest.raises(ValueError, match=f"no certificates in {empty}: "):
+    unfit = "no certificate, no key that fits, or a wrong password in"
+    authority, server = certificates.authority, certificates.server
+    uses: list[tuple[Callable[[], object], str]] = [
+        (lambda: pellucid.server_tls(empty), f"{empty}"),
+        (lambda: pellucid.server_tls(server, empty), f"{server} and {empty}"),
+        (
+            lambda: pellucid.server_tls(server, certificates.alice),
+            f"{server} and {certificates.alice}",
+        ),
+        (lambda: pellucid.client_tls(authority, certificate=authority), f"{authority}"),
+    ]
+    for make, files in uses:
+        with pytest.raises(ValueError, match=unfit) as caught:
+            make()
+        assert str(caught.value) == f"{unfit} {files}"
+        assert isinstance(caught.value.__cause__, ssl.SSLError)
+    with pytest.raises(ValueError, match="no certificates in") as caught:
         pellucid.client_tls(empty)
+    assert str(caught.value) == f"no certificates in {empty}"
     with pytest.raises(ValueError, match="a key without its certificate"):
         pellucid.client_tls(certificates.authority, key=certificates.alice)
-    with pytest.raises(ValueError, match="no certificate with its key"):
-        pellucid.client_tls(certificates.authority, certificate=certificates.authority)
+
+
+def test_a_file_that_the_library_finds_too_weak(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def weak(*_: object) -> None:
+        raise _said("EE_KEY_TOO_SMALL")
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", weak)
+    with pytest.raises(ValueError, match="can't be used: ee key too small") as caught:
+        pellucid.server_tls(certificates.server)
+    assert str(caught.value).startswith(f"{certificates.server} ")
 
 
 def test_a_key_with_a_password(certificates: Certificates) -> None:
@@ -758,7 +781,9 @@ def test_a_key_with_a_password(certificates: Certificates) -> None:
     pellucid.server_tls(certificates.server, locked, password=lambda: "secret")
     with pytest.raises(ValueError, match="the key is encrypted: its password is needed"):
         pellucid.server_tls(certificates.server, locked)
-    with pytest.raises(ValueError, match="no certificate with its key"):
+    with pytest.raises(
+        ValueError, match=f"or a wrong password in {certificates.server} and {locked}"
+    ):
         pellucid.server_tls(certificates.server, locked, password="wrong")
 
 
@@ -832,7 +857,7 @@ def _said(reason: str | None, text: str = "text") -> ssl.SSLError:
         (_said("SSLV3_ALERT_BAD_CERTIFICATE"), "the other side refused: bad certificate"),
         (_said("NO_SHARED_CIPHER"), "there is no cipher that both sides have"),
         (_said("SOMETHING_ELSE"), "something else"),
-        (_said(None), "text"),
+        (_said(None, "[SSL] PEM lib (_ssl.c:1)"), "[SSL] PEM lib (_ssl.c:1)"),
         (ConnectionAbortedError("SSL handshake is taking longer"), "it took too long"),
         (ConnectionResetError(), "the other side closed the connection"),
         (BrokenPipeError(), "the other side closed the connection"),

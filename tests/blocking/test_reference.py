@@ -2,6 +2,7 @@
 
 import copy
 import gc
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -92,3 +93,12 @@ def test_a_reference_that_is_dropped_is_released_in_whatever_thread() -> None:
         gc.collect()
         until(lambda: not len(server.exports))
         pair.prove_empty()
+
+
+def test_seconds_are_a_number() -> None:
+    with joined() as pair:
+        wrong: Any
+        for wrong in ("1", None, b"1"):
+            with pytest.raises(TypeError, match="within takes a number of seconds, not"):
+                pair.client.root.within(wrong)
+        assert pair.client.root.within(Fraction(5)).call("echo", 1) == 1  # type: ignore[arg-type]

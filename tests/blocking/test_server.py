@@ -1,5 +1,6 @@
 """Servers as threads use them, and opening what there is to open."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -93,6 +94,39 @@ def test_a_server_that_is_none_is_told_as_lost() -> None:
         with pytest.raises(pellucid.ConnectionLost):
             blocking.connect(f"pb://127.0.0.1:{listening.getsockname()[1]}")
         answering.result()
+
+
+@pytest.mark.parametrize("scheme", ["pb", "pbs"])
+def test_a_handshake_that_takes_too_long_names_the_loop_of_its_thread(scheme: str) -> None:
+    def connect() -> str:
+        with pytest.raises(pellucid.ConnectionLost) as caught:
+            blocking.connect(url, limits=pellucid.Limits(handshake_time=0.02))
+        assert caught.value.__cause__ is not None
+        return str(caught.value)
+
+    async def on_a_loop() -> str:
+        return connect()
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}"
+        assert "loop" not in connect()
+        assert "this thread runs an asyncio loop" in asyncio.run(on_a_loop())
+
+
+def test_a_loop_is_not_to_blame_for_a_server_that_hangs_up() -> None:
+    def answer() -> None:
+        sock, _ = listening.accept()
+        sock.close()
+
+    async def on_a_loop() -> None:
+        blocking.connect(f"pb://127.0.0.1:{listening.getsockname()[1]}")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        answering = Doing(answer)
+        with pytest.raises(pellucid.ConnectionLost) as caught:
+            asyncio.run(on_a_loop())
+        answering.result()
+    assert "loop" not in str(caught.value)
 
 
 def test_serving_for_ever_ends_when_the_server_is_closed(server: blocking.Server) -> None:

@@ -178,6 +178,21 @@ def test_without_a_server_the_others_say_it_on_stderr(example: str) -> None:
     assert client.status == 1
 
 
+@pytest.mark.parametrize("program", ["echo.client", "quotes.client", "second.client"])
+def test_a_url_that_is_none(program: str) -> None:
+    client = run("-m", f"examples.{program}", "localhost:3")
+    text = "'localhost:3': a URL begins with pb://, pbs:// or pb+unix://"
+    assert text in client.out + client.err
+    assert "Traceback" not in client.err
+    assert client.status == 1
+
+
+def test_a_url_that_can_not_be_listened_on() -> None:
+    server = run("-m", "examples.echo.server", "--listen", "localhost:3")
+    assert (server.out, server.status) == ("", 1)
+    assert server.err == "error: 'localhost:3': a URL begins with pb://, pbs:// or pb+unix://\n"
+
+
 def test_a_port_that_is_taken() -> None:
     with server_of("echo") as (_, url):
         second = run("-m", "examples.echo.server", "--listen", url)

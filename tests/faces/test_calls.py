@@ -53,6 +53,53 @@ def test_notifying_wants_no_answer(face: Face) -> Steps:
 
 
 @on_each_face
+def test_what_fails_unheard_leaves_a_line_where_it_failed(
+    face: Face, caplog: pytest.LogCaptureFixture
+) -> Steps:
+    pair = yield from joined(face)
+    pair.root.notify("kep", "secret")
+    pair.root.notify("fail", "known")
+    yield face.until(lambda: len(caplog.records) == 2)
+    for text in (
+        "a call that wants no answer failed, 'kep' of a Root: "
+        "'pellucid.errors.NoSuchMethod: No such method: remote_kep'",
+        "a call that wants no answer failed, 'fail' of a Root: "
+        "'tests.faces.pair.Known: it was known'",
+    ):
+        assert f"{pair.server.peer}: {text}" in caplog.messages
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    yield pair.empty()
+    yield from pair.close()
+
+
+@on_each_face
+def test_so_many_lines_and_no_more_are_left_by_one_connection(
+    face: Face, caplog: pytest.LogCaptureFixture
+) -> Steps:
+    pair = yield from joined(face)
+    for _ in range(50):
+        pair.root.notify("x" * 10_000)
+    yield pair.root.call("echo")
+    yield from pair.close()
+    assert 0 < len(caplog.messages) < 20
+    assert all(len(text) < 600 for text in caplog.messages)
+
+
+@on_each_face
+def test_the_name_of_a_method_is_text(face: Face) -> Steps:
+    pair = yield from joined(face)
+    wrong: Any
+    for wrong in (b"echo", 3, None):
+        with pytest.raises(TypeError, match="the name of a method is a str, not"):
+            yield pair.root.call(wrong, 1)
+        with pytest.raises(TypeError, match="the name of a method is a str, not"):
+            pair.root.notify(wrong, 1)
+    assert (yield pair.root.call("echo", 1)) == 1
+    yield pair.empty()
+    yield from pair.close()
+
+
+@on_each_face
 def test_references_go_both_ways_and_come_home(face: Face) -> Steps:
     root = Root()
     pair = yield from joined(face, root)

@@ -8,7 +8,7 @@ import pytest
 import pellucid
 from pellucid import ConnectionLost, DeadReferenceError, Limits
 from tests.asyncio.certificates import SECURE, Certificates
-from tests.faces.face import Face, Steps, on_each_face, steps
+from tests.faces.face import FREE, Face, Steps, on_each_face, steps
 from tests.faces.pair import Root, Thing, joined
 
 
@@ -196,3 +196,37 @@ def test_tls_that_is_not_agreed(
         yield face.connect(listening.url, ssl=certificates.client_tls())
     yield face.until(lambda: "TLS handshake failed" in caplog.text)
     yield face.close(listening)
+
+
+@on_each_face
+def test_what_hears_of_the_end_is_a_function(face: Face) -> Steps:
+    pair = yield from joined(face)
+    with pytest.raises(TypeError, match="on_close takes a function, not NoneType"):
+        pair.client.on_close(None)
+    yield from pair.close()
+
+
+@on_each_face
+def test_what_is_of_the_wrong_kind_is_refused_at_once(face: Face) -> Steps:
+    wrong: Any
+    for wrong in ({}, 5, Limits):
+        for open_it in (face.connect, lambda url, **given: face.serve(Root(), url, **given)):
+            with pytest.raises(TypeError, match=r"limits= takes a pellucid\.Limits, not"):
+                yield open_it(FREE, limits=wrong)
+            with pytest.raises(TypeError, match=r"registry= takes a pellucid\.Registry, not"):
+                yield open_it(FREE, registry=wrong)
+    for wrong in (3, b"pb://localhost", None, Path("socket")):
+        with pytest.raises(TypeError, match="a URL is a str, not"):
+            yield face.connect(wrong)
+        with pytest.raises(TypeError, match="a URL is a str, not"):
+            yield face.serve(Root(), wrong)
+    with pytest.raises(TypeError, match=r"not the class Registry$"):
+        yield face.connect(FREE, registry=pellucid.Registry)
+
+
+@on_each_face
+def test_what_can_not_be_served_is_told_with_what_can(face: Face) -> Steps:
+    with pytest.raises(TypeError, match=r"Root is a class: serve an object of it, Root\(\)"):
+        yield face.serve(Root)
+    with pytest.raises(TypeError, match=r"Avatar is an Avatar, .* through a Portal"):
+        yield face.serve(pellucid.Avatar())

@@ -128,6 +128,24 @@ def test_a_copy_that_is_not_registered_is_refused(face: Face) -> Steps:
 
 
 @on_each_face
+def test_an_update_that_the_copy_does_not_know_leaves_a_line_there(
+    face: Face, caplog: pytest.LogCaptureFixture
+) -> Steps:
+    owner, pair = yield from owning(face)
+    copy = yield pair.root.call("board")
+    owner.board.update("ad", "line")
+    yield face.until(lambda: caplog.records)
+    assert caplog.messages == [
+        f"{pair.client.peer}: an update failed, 'ad' of a BoardCopy: "
+        "'pellucid.errors.NoSuchMethod: No such method: observe_ad'"
+    ]
+    assert copy.lines == []
+    del copy
+    yield pair.empty()
+    yield from pair.close()
+
+
+@on_each_face
 def test_a_cache_is_kept_up_to_date(face: Face) -> Steps:
     owner, pair = yield from owning(face)
     owner.board.add("before")

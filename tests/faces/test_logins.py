@@ -189,3 +189,76 @@ def test_hooks_of_the_application_may_be_slow_and_fail(
     yield from pair.close()
     for text in ("Broken.find_account", "a broken realm", "a broken logout"):
         assert text in caplog.text
+
+
+@on_each_face
+def test_a_server_without_a_login_is_told_from_one_that_refuses(face: Face) -> Steps:
+    pair = yield from joined(face)
+    for login in (lambda: pair.client.login("alice", "x"), pair.client.login_anonymous):
+        with pytest.raises(pellucid.LoginFailed, match=r"^this server has no login$"):
+            yield login()
+    yield from pair.close()
+
+
+@on_each_face
+def test_before_a_login_every_call_hears_what_comes_first(face: Face) -> Steps:
+    _, pair = yield from logging_in(face)
+    for name in ("whoami", "nothing", "find_method"):
+        expected = f"^No such method: remote_{name}: log in first$"
+        with pytest.raises(pellucid.NoSuchMethod, match=expected):
+            yield pair.root.call(name)
+    yield from pair.close()
+
+
+@on_each_face
+def test_a_realm_that_misses_a_method_is_no_server_without_a_login(face: Face) -> Steps:
+    class Lost(Realm):
+        def request_avatar(self, avatar_id: str | None, mind: Any) -> User:
+            raise pellucid.NoSuchMethod("No such method: remote_find_user")
+
+    pair = yield from joined(face, pellucid.Portal(Lost(), [pellucid.Anonymous()]))
+    with pytest.raises(pellucid.NoSuchMethod, match="find_user"):
+        yield pair.client.login_anonymous()
+    yield from pair.close()
+
+
+@on_each_face
+def test_what_is_no_name_and_no_password_is_not_sent(face: Face) -> Steps:
+    realm, pair = yield from logging_in(face)
+    given: Any
+    for given in (None, 3, b"alice"):
+        with pytest.raises(TypeError, match="a user name is a str, not"):
+            yield pair.client.login(given, "x")
+    for given in (None, 3):
+        with pytest.raises(TypeError, match="a password is a str or bytes, not"):
+            yield pair.client.login("alice", given)
+    with pytest.raises(ValueError, match="a password has from 1 to"):
+        yield pair.client.login("alice", "")
+    assert realm.came == []
+    yield from pair.close()
+
+
+@on_each_face
+def test_a_checker_of_passwords_says_that_it_needs_tls(
+    face: Face, certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> Steps:
+    class Own(pellucid.Checker):
+        def check_password(self, username: str, password: str | bytes) -> str | None:
+            return username if password == USERS.get(username) else None
+
+    portal = pellucid.Portal(Realm(), [Own()])
+    pair = yield from joined(face, portal)
+    with pytest.raises(pellucid.LoginFailed):
+        yield pair.client.login("alice", "correct horse")
+    yield from pair.close()
+    (text,) = caplog.messages
+    assert "no checker has find_account, and check_password needs pbs://" in text
+    assert "alice" not in text
+    caplog.clear()
+    with_tls = {"ssl": certificates.server_tls(), "client": {"ssl": certificates.client_tls()}}
+    pair = yield from joined(face, portal, SECURE, **with_tls)
+    user = yield pair.client.login("alice", "correct horse")
+    assert (yield user.call("whoami")) == "alice"
+    del user
+    yield from pair.close()
+    assert caplog.messages == []

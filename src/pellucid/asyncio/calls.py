@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..broker import Broker
 from ..errors import is_expected
 from ..events import CallReceived
+from ..flavors import RemoteCache
 from .current import invoke
 
 if TYPE_CHECKING:
     from .connection import Connection
 
-__all__ = ["EAGER_TASKS", "Calls", "Runner", "raise_later"]
+__all__ = ["EAGER_TASKS", "Calls", "Runner", "raise_later", "shown"]
 
 log = logging.getLogger("pellucid")
 
-# So many characters of the text of an error are logged.
+# So many characters of the text of an error are logged, and of one that is the other side's fault.
 _LOGGED = 2_000
+_REPORTED = 200
 
 # From Python 3.12 a task can run its first step at once.
 EAGER_TASKS = hasattr(asyncio, "eager_task_factory")
@@ -54,7 +56,8 @@ class Runner(Protocol):
 class Calls:
     """The calls of one connection that are running.
 
-    `answered()` is called whenever there is an answer to send, and `finished()` when a task ended.
+    `answered()` is called whenever there is an answer to send, `finished()` when a task ended, and
+    `report(text)` for what went wrong with a call that wants no answer.
     """
 
     __slots__ = (
@@ -64,6 +67,7 @@ class Calls:
         "_eager",
         "_finished",
         "_loop",
+        "_report",
         "_starting",
         "running",
     )
@@ -75,6 +79,7 @@ class Calls:
         broker: Broker,
         answered: Callable[[], None],
         finished: Callable[[], None],
+        report: Callable[[str], None],
         eager: bool = EAGER_TASKS,
     ) -> None:
         self._connection = connection
@@ -82,6 +87,7 @@ class Calls:
         self._broker = broker
         self._answered = answered
         self._finished = finished
+        self._report = report
         self._eager = eager
         self.running: dict[asyncio.Task[None], str] = {}
         # The first lines of a task run, which is not in `running` yet.
@@ -145,13 +151,18 @@ class Calls:
     def _answer(self, call: CallReceived, value: Any) -> None:
         refused = self._broker.answer(call, value)
         if refused is not None:
-            log.error("the result of %r can't be sent: %s", call.name, refused)
+            log.error(
+                "the result of %r can't be sent: %s", call.name, refused, exc_info=refused.__cause__
+            )
         self._answered()
 
     def _fail(self, call: CallReceived, error: BaseException) -> None:
         ended = self._broker.closed and isinstance(error, asyncio.CancelledError)
-        if not ended and not is_expected(error):
-            _log(call.name, error)
+        if not is_expected(error):
+            if not ended:
+                _log(call.name, error)
+        elif not call.wants_answer:
+            self._report(_unheard(call, error))
         text = None
         if self._broker.tracebacks:
             text = "".join(traceback.format_exception(error))
@@ -193,11 +204,24 @@ def _log(name: str, error: BaseException) -> None:
     if len(text) <= _LOGGED:
         log.error("Peer will receive PB traceback (from %r):", name, exc_info=error)
     else:
-        # The text of an error may be the peer's, of any size.
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        log.error(
-            "Peer will receive PB traceback (from %r):\n%s%s...", name, frames, text[:_LOGGED]
-        )
+        log.error("Peer will receive PB traceback (from %r):\n%s", name, shown(error))
+
+
+def shown(error: BaseException) -> str:
+    """Give the traceback of an error for a log. Its text is cut, for it may be the peer's."""
+    text = "".join(traceback.format_exception_only(error))
+    if len(text) > _LOGGED:
+        text = text[:_LOGGED] + "..."
+    return "".join(traceback.format_tb(error.__traceback__)) + text
+
+
+def _unheard(call: CallReceived, error: BaseException) -> str:
+    """Tell, in one line, of an error that no answer tells of."""
+    is_update = isinstance(call.target, RemoteCache)
+    what = "an update" if is_update else "a call that wants no answer"
+    text = "".join(traceback.format_exception_only(error)).strip()[:_REPORTED]
+    name, kind = call.name[:_REPORTED], type(call.target).__name__
+    return f"{what} failed, {name!r} of a {kind}: {text!r}"
 
 
 def _raise(error: BaseException) -> None:

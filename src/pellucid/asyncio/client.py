@@ -10,7 +10,7 @@ from ..registry import Registry
 from . import tls
 from . import url as urls
 from .connection import Connection
-from .opening import Opening
+from .opening import Opening, check_options
 
 __all__ = ["connect"]
 
@@ -34,6 +34,7 @@ class connect(Opening[Connection]):
         limits: Limits | None = None,
         registry: Registry | None = None,
     ) -> None:
+        check_options(url, limits, registry)
         self._address = urls.parse(url)
         tls.check(self._address, ssl, "client")
         self._ssl = ssl

@@ -12,7 +12,7 @@ from ..events import CallCompleted, CallFailed, Closed, Event, PeerFault, Releas
 from . import login as logins
 from .calls import EAGER_TASKS, Calls, Runner, raise_later
 from .link import Link
-from .opening import Closing
+from .opening import Closing, check_callback, check_type
 from .reference import CacheObserver, RemoteReference
 
 __all__ = ["Connection"]
@@ -57,7 +57,9 @@ class Connection(Link, Closing):
 
         Of what both sides can do, the safest is done. With `allow_md5` false never the challenge
         and response of PB, which shows MD5 of the password to whoever can guess it. `mind` is what
-        the server may call. Raises LoginFailed if the server refuses.
+        the server may call. Raises LoginFailed if the server refuses or has no login; ValueError
+        for a name or a password that nobody can have, such as an empty one; TypeError for what is
+        neither.
         """
         return await logins.login(self, username, password, mind, allow_md5=allow_md5)
 
@@ -122,6 +124,7 @@ class Connection(Link, Closing):
 
         The reason is None if this side closed it.
         """
+        check_callback(callback)
         if self._over:
             self._loop.call_soon(callback, self._error)
         else:
@@ -148,7 +151,9 @@ class Connection(Link, Closing):
         if self._thread == 0:
             raise RuntimeError("this connection belongs to the process that forked this one")
         raise RuntimeError(
-            "a call from another thread: use asyncio.run_coroutine_threadsafe with the loop"
+            "this is used from another thread than that of its loop: write an `async def` that "
+            "uses it and give that to asyncio.run_coroutine_threadsafe with the loop, or use "
+            "pellucid.blocking"
         )
 
     def _call(
@@ -163,7 +168,7 @@ class Connection(Link, Closing):
         future: asyncio.Future[Any] = self._loop.create_future()
         try:
             self._send_call(future, handle, name, args, kwargs)
-        except PBError as error:
+        except (PBError, TypeError) as error:
             future.set_exception(error.with_traceback(None))
         return future
 
@@ -189,7 +194,12 @@ class Connection(Link, Closing):
             raise DeadReferenceError("the connection of this reference is being closed")
         if self._out.unsent:
             self._out.count()
-        self._broker.call(waiter, handle, name, args, kwargs)
+        try:
+            self._broker.call(waiter, handle, name, args, kwargs)
+        except (AttributeError, TypeError):
+            # Nothing was sent. What is wrong with a value is a PBError.
+            check_type(name, str, "the name of a method is a str")
+            raise
         self._out.flush()
 
     def _give_up(self, error: PBError) -> None:
@@ -204,7 +214,13 @@ class Connection(Link, Closing):
 
     def _make_calls(self) -> Runner:
         return Calls(
-            self, self._loop, self._broker, self._out.flush, self._call_finished, self._eager
+            self,
+            self._loop,
+            self._broker,
+            self._out.flush,
+            self._call_finished,
+            self._report,
+            self._eager,
         )
 
     def _handle(self, event: Event) -> None:
@@ -222,7 +238,7 @@ class Connection(Link, Closing):
         elif isinstance(event, Closed):
             self._ended(event.error)
         elif isinstance(event, PeerFault):
-            self._report(event.text)
+            self._report(event.text, event.cause)
         else:
             self._timers.cancel("handshake")
             if self._ready is not None and not self._ready.done():

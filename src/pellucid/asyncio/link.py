@@ -17,7 +17,7 @@ from ..errors import ConnectionLost, RemoteProtocolError
 from ..events import CallReceived, Event
 from ..limits import Limits
 from ..registry import Registry
-from .calls import Runner
+from .calls import Runner, shown
 from .outgoing import Outgoing
 from .timers import Seldom, Timers
 from .tls import Certificate, Farewell, certificate_of
@@ -241,11 +241,12 @@ class Link(asyncio.BufferedProtocol, ABC):
         call.wants_answer = False
         self._broker.answer(call, None)
 
-    def _report(self, text: str) -> None:
+    def _report(self, text: str, cause: BaseException | None = None) -> None:
         # A peer must not be able to fill a disk with its mistakes.
         self._faults += 1
         if self._faults <= _FAULTS_LOGGED:
-            self._log.warning("%s: %s", self.peer, text)
+            why = "" if cause is None else f"\n{shown(cause)}"
+            self._log.warning("%s: %s%s", self.peer, text, why)
         if self._faults == _FAULTS_LOGGED:
             self._log.warning("%s: its further mistakes are not logged", self.peer)
 
@@ -306,7 +307,9 @@ class Link(asyncio.BufferedProtocol, ABC):
         text = f"no dialect was agreed within {self.limits.handshake_time} s"
         if self._role == "client" and not self.encrypted and not self.unix:
             text += "; if the server speaks TLS, use pbs://"
-        self.abort(RemoteProtocolError(text))
+        late = RemoteProtocolError(text)
+        late.__cause__ = TimeoutError()
+        self.abort(late)
 
     def eof_received(self) -> bool:
         """Nothing more will come. What has come is still started, and answered if that is possible.

@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from .. import references
-from ..errors import LocalProtocolError, LoginFailed, RemoteProtocolError
+from ..errors import LocalProtocolError, LoginFailed, NoSuchMethod, RemoteProtocolError
 from ..login import md5_of, respond
 from ..scram import ClientLogin, prepare_name, prepare_password
 from .reference import RemoteReference
@@ -27,8 +27,9 @@ async def login(
 
     Between two Pellucid programs the password is sent under TLS, and proved with SCRAM-SHA-256
     without. A Twisted server gets PB's own exchange, unless `allow_md5` is false: then LoginFailed
-    is raised, and nothing sent. Raises LoginFailed also if the server refuses, or can't prove that
-    it knows the password; ValueError for a name or a password that nobody can have.
+    is raised, and nothing sent. Raises LoginFailed also if the server refuses, has no login, or
+    can't prove that it knows the password; ValueError for a name or a password that nobody can
+    have, such as an empty one; TypeError for what is neither.
     """
     prepare_name(username)
     prepare_password(password)
@@ -86,8 +87,15 @@ async def login_certificate(connection: "Connection", mind: Any = None) -> Remot
 
 
 async def _call(connection: "Connection", handle: Any, name: str, *args: Any) -> Any:
-    # Not by a verb of the reference: those of another face may block.
-    return await connection._call(connection.root if handle is None else handle, name, args, {})
+    target = connection.root if handle is None else handle
+    try:
+        # Not by a verb of the reference: those of another face may block.
+        return await connection._call(target, name, args, {})
+    except NoSuchMethod as error:
+        # A realm may raise one as well, which is about something else.
+        if handle is None and str(error).endswith(f"_{name}"):
+            raise LoginFailed("this server has no login") from error
+        raise
 
 
 def _challenge(answer: object) -> tuple[bytes, references.RemoteReference]:

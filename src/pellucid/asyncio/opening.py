@@ -5,9 +5,33 @@ from collections.abc import Generator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from ..limits import Limits
+from ..registry import Registry
 from .timers import finish
 
-__all__ = ["Closing", "Opening"]
+__all__ = ["Closing", "Opening", "check_callback", "check_options", "check_type"]
+
+
+def check_type(value: object, kind: type, text: str) -> None:
+    """Raise TypeError, with a text that says what is wanted, if a value is of another kind."""
+    if not isinstance(value, kind):
+        given = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise TypeError(f"{text}, not {given}")
+
+
+def check_callback(callback: object) -> None:
+    """Raise TypeError if this can't be called at the end of a connection."""
+    if not callable(callback):
+        raise TypeError(f"on_close takes a function, not {type(callback).__name__}")
+
+
+def check_options(url: object, limits: object, registry: object) -> None:
+    """Raise TypeError where `connect` or `serve` was given something of the wrong kind."""
+    check_type(url, str, "a URL is a str")
+    if limits is not None:
+        check_type(limits, Limits, "limits= takes a pellucid.Limits")
+    if registry is not None:
+        check_type(registry, Registry, "registry= takes a pellucid.Registry")
 
 
 class Closing(ABC):

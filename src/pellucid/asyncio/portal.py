@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from weakref import WeakSet
 
-from ..errors import Error, LocalProtocolError, LoginFailed, is_expected
+from ..errors import Error, LocalProtocolError, LoginFailed, NoSuchMethod, is_expected
 from ..flavors import Referenceable
 from ..login import Account, LoggedIn, check_response, decoy, new_challenge, offers, refusal
 from ..passwords import BadPasswordFile, check_password
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 __all__ = ["Portal", "PortalRoot"]
+
+# What a checker may be able to do, one of them at least.
+_WAYS = ("find_account", "check_password", "check_certificate", "anonymous")
 
 
 class _Found(NamedTuple):
@@ -46,7 +49,8 @@ class Portal:
     `realm.request_avatar(avatar_id, mind)`, plain or async, gives the `Avatar` of a user, whose id
     is None for a guest; `mind` is what the client gave. `checkers` tell who may log in and how, see
     `Checker`. PB's own login works where a checker has MD5 of passwords. Without TLS it is refused
-    to other machines unless `allow_md5_without_tls` is true.
+    to other machines unless `allow_md5_without_tls` is true. Raises TypeError for what is no realm,
+    for a checker that can check nothing, and if there is none.
     """
 
     def __init__(
@@ -57,10 +61,11 @@ class Portal:
         allow_md5_without_tls: bool = False,
         throttle: Throttle | None = None,
     ) -> None:
+        _check_no_class(realm, "realm")
         if not callable(getattr(realm, "request_avatar", None)):
             raise TypeError(f"{type(realm).__name__} is no realm: it has no request_avatar")
         self._realm = realm
-        self._checkers = tuple(checkers)
+        self._checkers = _checked(checkers)
         self._allow_md5_without_tls = allow_md5_without_tls
         self._throttle = Throttle() if throttle is None else throttle
         self._slow = SlowChecks()
@@ -175,6 +180,13 @@ class Portal:
     async def keys_of(self, connection: "Connection", username: str) -> tuple[Keys, str | None]:
         """Give the keys for SCRAM, and whose they are: None for those that nobody can use."""
         found = await self._find(connection, username)
+        ways = {way for way in _WAYS for checker in self._checkers if offers(checker, way)}
+        if "check_password" in ways and "find_account" not in ways:
+            self._problems.warning(
+                "%s: a login with a password is refused: no checker has find_account, "
+                "and check_password needs pbs://",
+                connection.peer,
+            )
         for account, known, _ in found:
             if known and account.scram is not None:
                 keys = await self._safely("reading SCRAM keys", _parse(account.scram))
@@ -361,6 +373,13 @@ class PortalRoot(_Door):
             portal.refuse(connection)
         return await portal.let_in(connection, None, mind)
 
+    def find_method(self, name: str) -> Callable[..., Any]:
+        """Give the method. Raises NoSuchMethod, which says what comes first."""
+        try:
+            return super().find_method(name)
+        except NoSuchMethod as error:
+            raise NoSuchMethod(f"{error}: log in first") from None
+
     def _check_room(self) -> None:
         if len(self._challengers) >= self._connection.limits.logins_pending:
             raise LoginFailed("too many logins of this connection are under way")
@@ -416,6 +435,26 @@ class _ScramChallenger(_Door):
 
         proof, avatar_id = await portal.prove(connection, self._exchange.username, check)
         return proof, await portal.let_in(connection, avatar_id, mind)
+
+
+def _checked(checkers: Iterable[Any]) -> tuple[Any, ...]:
+    if not isinstance(checkers, Iterable):
+        raise TypeError(f"a Portal takes a list of checkers, not one {type(checkers).__name__}")
+    checked = tuple(checkers)
+    for checker in checked:
+        _check_no_class(checker, "checker")
+        if not any(offers(checker, way) for way in _WAYS):
+            name = type(checker).__name__
+            raise TypeError(f"{name} is no checker: it has none of {', '.join(_WAYS)}")
+    if not checked:
+        raise TypeError("a Portal without checkers lets nobody in")
+    return checked
+
+
+def _check_no_class(given: object, what: str) -> None:
+    if isinstance(given, type):
+        name = given.__name__
+        raise TypeError(f"{name} is a class: the {what} is an object of it, {name}()")
 
 
 def _log_out(connection: "Connection", avatar: Any) -> None:

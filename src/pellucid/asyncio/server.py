@@ -4,13 +4,14 @@ import asyncio
 import ssl as library
 from typing import Any
 
+from ..flavors import Avatar
 from ..limits import Limits
 from ..registry import Registry
 from . import tls
 from . import url as urls
 from .connection import Connection
 from .listen import Listening, listen
-from .opening import Closing, Opening
+from .opening import Closing, Opening, check_options
 from .timers import Seldom, finish
 
 __all__ = ["Server", "serve"]
@@ -173,7 +174,8 @@ class serve(Opening[Server]):
     `root` is an object whose `remote_` methods everybody may call, or a Portal. The URL is
     `pb://host:port`, with port 0 for a free one, `pbs://host:port` for TLS with the context `ssl`
     (see `server_tls`), or `pb+unix:///path`. With `tracebacks`, errors take their traceback along
-    to the caller. Raises OSError if the address can't be had.
+    to the caller. Raises OSError if the address can't be had, TypeError for what can't be served,
+    and ValueError for a URL that can't be read.
     """
 
     server_type = Server
@@ -189,8 +191,8 @@ class serve(Opening[Server]):
         registry: Registry | None = None,
         tracebacks: bool = False,
     ) -> None:
-        if not hasattr(type(root), "root_for") and not callable(getattr(root, "find_method", None)):
-            raise TypeError(f"{type(root).__name__} can't be served: derive it from pellucid.Root")
+        _check_root(root)
+        check_options(url, limits, registry)
         self._address = urls.parse(url)
         tls.check(self._address, ssl, "server")
         self._root = root
@@ -205,3 +207,14 @@ class serve(Opening[Server]):
         server = self.server_type(self._root, self._address, **self._options)
         await server._start()
         return server
+
+
+def _check_root(root: Any) -> None:
+    name = type(root).__name__
+    if isinstance(root, type):
+        name = root.__name__
+        raise TypeError(f"{name} is a class: serve an object of it, {name}()")
+    if isinstance(root, Avatar):
+        raise TypeError(f"{name} is an Avatar, for who has logged in: serve it through a Portal")
+    if not hasattr(type(root), "root_for") and not callable(getattr(root, "find_method", None)):
+        raise TypeError(f"{name} can't be served: derive it from pellucid.Root")

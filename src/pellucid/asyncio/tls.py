@@ -81,6 +81,11 @@ def client_tls(
     return context
 
 
+# The library says nothing at all, or nothing that helps, of files that are not what they should be,
+# and the same of a wrong password.
+_UNFIT = {None, "PEM_LIB", "NO_START_LINE", "BAD_DECRYPT", "KEY_VALUES_MISMATCH"}
+
+
 def _load_certificate(
     context: ssl.SSLContext, certificate: _File, key: _File | None, password: _Password | None
 ) -> None:
@@ -90,7 +95,11 @@ def _load_certificate(
         context.load_cert_chain(certificate, key, _no_password if password is None else password)
     except ssl.SSLError as error:
         where = os.fspath(certificate) + ("" if key is None else f" and {os.fspath(key)}")
-        raise ValueError(f"no certificate with its key in {where}: {explain(error)}") from error
+        if error.reason in _UNFIT:
+            text = f"no certificate, no key that fits, or a wrong password in {where}"
+        else:
+            text = f"{where} can't be used: {explain(error)}"
+        raise ValueError(text) from error
 
 
 def _check_readable(*files: _File | None) -> None:
@@ -110,8 +119,7 @@ def _load_authorities(context: ssl.SSLContext, authorities: _File) -> None:
     try:
         context.load_verify_locations(authorities)
     except ssl.SSLError as error:
-        where = os.fspath(authorities)
-        raise ValueError(f"no certificates in {where}: {explain(error)}") from error
+        raise ValueError(f"no certificates in {os.fspath(authorities)}") from error
 
 
 def check(address: Address, context: Any, role: str) -> None:
@@ -294,7 +302,9 @@ def explain(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is refused: {error.verify_message.rstrip('.')}"
     if isinstance(error, ssl.SSLError):
-        reason = str(error.reason or error)
+        reason = error.reason
+        if not reason:
+            return str(error)
         if reason in _NOT_TLS:
             return "the other side does not speak TLS"
         if "ALERT" in reason:

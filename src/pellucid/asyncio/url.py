@@ -54,7 +54,8 @@ def parse(url: str) -> Address:
 
 
 def _unix(url: str, parts: SplitResult) -> Address:
-    if parts.netloc or not parts.path or parts.fragment:
+    # A relative path means another socket to each process, and would be read as a host.
+    if parts.netloc or not parts.path.startswith("/") or parts.fragment:
         raise ValueError(f"{url!r}: a Unix socket is written pb+unix:///path, '#' in it as %23")
     options = parse_qs(parts.query, keep_blank_values=True)
     mode = options.pop("mode", ["600"])[-1]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ..asyncio.opening import check_callback
 from ..asyncio.tls import Certificate
 from ..errors import DeadReferenceError
 from ..limits import Limits
@@ -84,7 +85,9 @@ class Connection:
 
         Of what both sides can do, the safest is done. With `allow_md5` false never the challenge
         and response of PB, which shows MD5 of the password to whoever can guess it. `mind` is what
-        the server may call. Raises LoginFailed if the server refuses.
+        the server may call. Raises LoginFailed if the server refuses or has no login; ValueError
+        for a name or a password that nobody can have, such as an empty one; TypeError for what is
+        neither.
         """
         inner = self._inner
         return self._log_in(lambda: inner.login(username, password, mind, allow_md5=allow_md5))
@@ -152,6 +155,7 @@ class Connection:
 
         If it has already, then here and now. The reason is None if this side closed it.
         """
+        check_callback(callback)
         background = self._background
         background.check_may_wait()
         inner = self._inner

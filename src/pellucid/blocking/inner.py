@@ -56,9 +56,15 @@ class InnerConnection(connection.Connection):
         return CacheObserver(broker, luid, perspective, self.outer)
 
     def _make_calls(self) -> WorkerCalls:
-        out = self._out.flush
         return WorkerCalls(
-            self, self.lane, self.outer, self._loop, self._broker, out, self._call_finished
+            self,
+            self.lane,
+            self.outer,
+            self._loop,
+            self._broker,
+            self._out.flush,
+            self._call_finished,
+            self._report,
         )
 
     # What other threads ask for.

@@ -1,8 +1,10 @@
 """Handles on what the other side has, with verbs that wait."""
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from .. import caches, references
+from ..asyncio.opening import check_type
 from ..broker import Broker
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ class Within:
     __slots__ = ("_handle", "_seconds")
 
     def __init__(self, handle: "RemoteReference | CacheObserver", seconds: float) -> None:
+        check_type(seconds, Real, "within takes a number of seconds")
         self._handle = handle
         self._seconds = seconds
 

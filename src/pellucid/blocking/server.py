@@ -1,11 +1,12 @@
 """Opening connections and servers, and a server as threads use it."""
 
+import asyncio
 import ssl as library
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from ..errors import LocalProtocolError
+from ..errors import ConnectionLost, LocalProtocolError
 from ..limits import Limits
 from ..registry import Registry
 from .connection import Connection
@@ -105,7 +106,15 @@ def connect(
     are not agreed, with the reason as its cause, and ValueError for a URL that can't be read.
     """
     opening = Connecting(url, ssl=ssl, limits=limits, registry=registry)
-    return _open(opening.open, InnerConnection.close).outer
+    try:
+        return _open(opening.open, InnerConnection.close).outer
+    except ConnectionLost as error:
+        if not _is_late(error) or not _has_loop():
+            raise
+        raise ConnectionLost(
+            f"{error}; this thread runs an asyncio loop, which a blocking call freezes: "
+            "no server on that loop can answer"
+        ) from error.__cause__
 
 
 def serve(
@@ -124,7 +133,7 @@ def serve(
     `pb://host:port`, with port 0 for a free one, `pbs://host:port` for TLS with the context `ssl`
     (see `server_tls`), or `pb+unix:///path`. With `tracebacks`, errors take their traceback along
     to the caller. Methods run on worker threads, several at a time. Raises OSError if the address
-    can't be had.
+    can't be had, TypeError for what can't be served and ValueError for a URL that can't be read.
     """
     opening = Serving(root, url, ssl=ssl, limits=limits, registry=registry, tracebacks=tracebacks)
     return Server(_open(opening.open, InnerServer.close))
@@ -140,3 +149,21 @@ def _open(function: Callable[[], Coroutine[Any, Any, _T]], undo: Callable[[_T], 
         except Exception:
             thread.join()
             raise
+
+
+def _is_late(error: BaseException | None) -> bool:
+    """Tell whether an opening failed because the other side took too long."""
+    while error is not None:
+        # The second one is what the handshake of TLS raises then.
+        if isinstance(error, (TimeoutError, ConnectionAbortedError)):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
