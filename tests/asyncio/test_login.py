@@ -187,6 +187,8 @@ def test_a_server_without_logins(run: Run) -> None:
             with pytest.raises(LoginFailed, match="this server has no login"):
                 await both.client.login_anonymous()
 
+    run(main())
+
 
 def test_a_server_of_pb_without_logins(run: Run) -> None:
     async def main() -> None:

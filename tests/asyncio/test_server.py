@@ -6,6 +6,7 @@ import logging
 import socket
 import stat
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -250,6 +251,44 @@ def test_limits_registry_and_tracebacks_are_those_of_each_connection(run: Run) -
             assert error.remote_traceback is not None
             assert "in remote_fail" in error.remote_traceback
             assert server.connections[0].limits is limits
+
+    run(main())
+
+
+def test_what_one_connection_takes_in_another_refuses(run: Run) -> None:
+    @dataclass
+    class Item(pellucid.Copyable, tag="server.Item"):
+        name: str
+
+    class Taking(pellucid.Root):
+        def remote_name(self, item: Item) -> str:
+            return item.name
+
+        def remote_give(self) -> Item:
+            return Item("apple")
+
+    def knowing() -> pellucid.Registry:
+        registry = pellucid.Registry()
+        registry.copy(Item)
+        return registry
+
+    async def main() -> None:
+        async with (
+            pellucid.serve(Taking(), FREE, registry=knowing()) as knows,
+            pellucid.serve(Taking(), FREE) as knows_not,
+            pellucid.connect(knows.url, registry=knowing()) as one,
+            pellucid.connect(knows_not.url, registry=knowing()) as two,
+            pellucid.connect(knows.url) as three,
+        ):
+            assert await one.root.call("name", Item("apple")) == "apple"
+            assert await one.root.call("give") == Item("apple")
+            refusal = r"^arguments\[0\]: type tag 'server.Item' is not registered$"
+            with pytest.raises(pellucid.InsecureJelly, match=refusal):
+                await two.root.call("name", Item("apple"))
+            # What this side knows does not help the other, nor what the server knows a client.
+            assert await two.root.call("give") == Item("apple")
+            with pytest.raises(pellucid.InsecureJelly, match=r"^result: type tag 'server.Item'"):
+                await three.root.call("give")
 
     run(main())
 

@@ -1,18 +1,16 @@
 """A connection as threads use it."""
 
 from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ..asyncio.opening import check_callback
 from ..asyncio.tls import Certificate
 from ..errors import DeadReferenceError
 from ..limits import Limits
-from .jobs import Job
+from .closing import Closing
 from .locks import after_release, holding, snapshot
 from .reference import CacheObserver, RemoteReference
 from .waiter import Ended
-from .workers import serving
 
 if TYPE_CHECKING:
     from .inner import InnerConnection
@@ -20,11 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 
-class Connection:
+class Connection(Closing):
     """A connection, as `connect` gives it and as a server has one for each client.
 
     Use it from any thread. As a context manager it closes in the end.
     """
+
+    _inner: "InnerConnection"
 
     def __init__(self, inner: "InnerConnection") -> None:
         self._inner = inner
@@ -173,34 +173,7 @@ class Connection:
         With the last connection or server of the process its threads end as well. Called by a
         method that the other side called, its answer still goes out, and nothing is waited for.
         """
-        background = self._background
-        inner = self._inner
-        if background.forked:
-            return
-        if background.is_current:
-            inner.close()
-            return
-        job = serving()
-        if isinstance(job, Job) and job.connection is inner:
-            background.try_post(inner.close_for, job)
-            return
-        background.check_may_wait()
-        try:
-            background.request(inner.begin_close).wait()
-        except Ended:
-            pass
-        background.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+        self._close(lambda job: job.connection is self._inner)
 
     def __repr__(self) -> str:
         return f"<Connection {'closed' if self.closed else 'open'} {self.peer}>"

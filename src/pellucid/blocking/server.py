@@ -3,12 +3,12 @@
 import asyncio
 import ssl as library
 from collections.abc import Callable, Coroutine
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import ConnectionLost, LocalProtocolError
 from ..limits import Limits
 from ..registry import Registry
+from .closing import Closing
 from .connection import Connection
 from .inner import Connecting, InnerConnection, InnerServer, Serving
 from .jobs import Job
@@ -21,8 +21,10 @@ __all__ = ["Server", "connect", "serve"]
 _T = TypeVar("_T")
 
 
-class Server:
+class Server(Closing):
     """A server that listens. `urls` are its addresses, with the real port; `url` is the first."""
+
+    _inner: InnerServer
 
     def __init__(self, inner: InnerServer) -> None:
         self._inner = inner
@@ -58,34 +60,7 @@ class Server:
 
         Called by a method that one of its connections called, nothing is waited for.
         """
-        background = self._background
-        inner = self._inner
-        if background.forked:
-            return
-        if background.is_current:
-            inner.close()
-            return
-        job = serving()
-        if isinstance(job, Job) and job.connection in inner.open_connections:
-            background.try_post(inner.close_for, job)
-            return
-        background.check_may_wait()
-        try:
-            background.request(inner.begin_close).wait()
-        except Ended:
-            pass
-        background.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+        self._close(lambda job: job.connection in self._inner.open_connections)
 
     def __repr__(self) -> str:
         return f"<Server {'closed' if self._inner.closing else 'at'} {' '.join(self.urls)}>"
