@@ -42,8 +42,8 @@ class _Host:
 
     def __init__(self) -> None:
         self.failures = 0
-        # As above, but only for some of the users.
-        self.users: dict[int, int] = {}
+        # As above, but only for some of the users; with who it was, None if it was several.
+        self.users: dict[int, tuple[int, int | None]] = {}
         self.last = 0.0
         self.busy = False
         # The attempt that is under way waits because of failures, or the next one will.
@@ -87,10 +87,10 @@ class Throttle:
         """
         host = self._find(name)
         await self._turn(host)
-        # Names that nobody else can choose to fall together, and no more than can be kept.
-        key = hash((self._key, user)) % _USERS
+        # Nobody else can choose names that fall together.
+        who = hash((self._key, user))
         try:
-            failures = max(host.failures, host.users.get(key, 0))
+            failures = max(host.failures, host.users.get(who % _USERS, (0, None))[0])
             if failures >= _FREE:
                 self._delay(host)
                 await self._sleep(min(2.0 ** (failures - _FREE), _LONGEST))
@@ -98,21 +98,25 @@ class Throttle:
             try:
                 yield attempt
             finally:
-                self._note(host, key, attempt.succeeded)
+                self._note(host, who, attempt.succeeded)
         finally:
             self._next(host)
 
-    def _note(self, host: _Host, key: int, succeeded: bool) -> None:
+    def _note(self, host: _Host, who: int, succeeded: bool) -> None:
         """Count what came of an attempt."""
+        place = who % _USERS
+        count, whose = host.users.get(place, (0, who))
         host.last = self._clock()
         host.delayed = False
         if succeeded:
             host.failures = 0
-            host.users.pop(key, None)
+            if whose == who:
+                # What others did, who fall on the same place, stays.
+                host.users.pop(place, None)
             return
         # A bound for the power above; it is the longest delay long before.
         host.failures = min(host.failures + 1, 100)
-        host.users[key] = min(host.users.get(key, 0) + 1, 100)
+        host.users[place] = min(count + 1, 100), who if whose == who else None
         if host.failures >= _FREE:
             self._delay(host)
 
