@@ -7,7 +7,7 @@ from threading import get_ident
 from typing import Any, cast
 
 from ..broker import Broker
-from ..errors import ConnectionLost, DeadReferenceError, LocalProtocolError, PBError
+from ..errors import ConnectionLost, DeadReferenceError, LimitExceeded, LocalProtocolError, PBError
 from ..events import CallCompleted, CallFailed, Closed, Event, PeerFault, Released, Unobserved
 from . import login as logins
 from .calls import EAGER_TASKS, Calls, Runner, raise_later
@@ -180,7 +180,13 @@ class Connection(Link, Closing):
         kwargs: dict[str, Any],
     ) -> None:
         self._check_thread()
-        self._send_call(None, handle, name, args, kwargs)
+        try:
+            self._send_call(None, handle, name, args, kwargs)
+        except LimitExceeded as error:
+            # A copy that misses an update would be wrong from now on.
+            if not handle.is_observer or error.limit not in ("out_bytes", "calls_pending"):
+                raise
+            self._give_up(error)
 
     def _send_call(
         self,

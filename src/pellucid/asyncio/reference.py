@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from .. import caches, references
 from ..broker import Broker
-from ..errors import LimitExceeded
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -77,12 +76,7 @@ class CacheObserver(caches.CacheObserver):
         Raises InsecureJelly and DeadReferenceError at once. Where the other side does not take what
         is sent, its copy would be wrong from now on: then its connection is ended.
         """
-        try:
-            self.connection._notify(self, name, args, kwargs)
-        except LimitExceeded as error:
-            if error.limit not in ("out_bytes", "calls_pending"):
-                raise
-            self.connection._give_up(error)
+        self.connection._notify(self, name, args, kwargs)
 
     @property
     def closed(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ..asyncio import client, connection, server
 from ..broker import Broker
-from ..errors import LimitExceeded, LocalProtocolError, PBError
+from ..errors import LocalProtocolError, PBError
 from ..events import CallCompleted, CallFailed, Closed, Event, Unobserved
 from .calls import WorkerCalls
 from .connection import Connection
@@ -93,13 +93,7 @@ class InnerConnection(connection.Connection):
 
     def tell(self, handle: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Make a call that wants no answer, here on the background thread."""
-        try:
-            self._notify(handle, name, args, kwargs)
-        except LimitExceeded as error:
-            lost = handle.is_observer and error.limit in ("out_bytes", "calls_pending")
-            if not lost:
-                raise
-            self._give_up(error)
+        self._notify(handle, name, args, kwargs)
 
     def begin_close(self, waiter: Waiter) -> None:
         """Close the connection, and tell when nothing of it is left."""
