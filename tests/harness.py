@@ -64,11 +64,11 @@ class Observer(CacheObserver):
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Waiter:
         waiter = Waiter()
-        self.broker.call(waiter, self, name, args, kwargs)
+        self.origin.call(waiter, self, name, args, kwargs)
         return waiter
 
     def notify(self, name: str, /, *args: Any, **kwargs: Any) -> None:
-        self.broker.call(None, self, name, args, kwargs)
+        self.origin.call(None, self, name, args, kwargs)
 
 
 class Side:

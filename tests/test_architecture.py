@@ -26,18 +26,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "banana": {"errors", "limits"},
     "states": {"errors"},
     "places": {"banana"},
-    "registry": {"errors", "flavors", "places", "states"},
+    "registry": {"atoms", "errors", "flavors", "places", "states"},
     "ports": {"errors"},
     "atoms": {"banana", "errors"},
     "holes": {"errors"},
     "hashing": {"limits", "errors", "holes"},
     "selfcycles": {"banana", "places"},
+    "parts": {"banana", "errors", "places"},
     "encoder": {
         *{"banana", "registry", "limits", "errors", "ports", "atoms", "places", "selfcycles"},
+        "parts",
     },
     "decoder": {
         *{"banana", "registry", "limits", "errors", "ports", "atoms", "holes", "hashing"},
-        "places",
+        *{"parts", "places"},
     },
     "jelly": {
         *{"banana", "registry", "limits", "errors", "ports", "atoms", "encoder", "decoder"},
@@ -45,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "flavors": {"errors", "states"},
     "releases": {"errors", "limits"},
-    "references": {"errors", "events", "flavors", "limits", "releases"},
+    "references": {"errors", "events", "limits", "releases"},
     "caches": {"errors", "events", "flavors", "limits", "references", "releases"},
     "tables": {"caches", "errors", "events", "flavors", "limits", "references", "releases"},
     "failures": {"errors", "registry"},
@@ -104,6 +106,7 @@ MAX_FUNCTION = 50
 # Longer than that, each with the reason. "broker.py" or "broker.py: Broker.receive".
 LONG_FILES: dict[str, str] = {
     "broker.py": "one state machine; what it could do without has left",
+    "encoder.py": "one recursion over all types, and what of it is for objects of one's own",
     "decoder.py": "one recursion over all types; atoms, holes and hashing have left",
 }
 LONG_FUNCTIONS: dict[str, str] = {

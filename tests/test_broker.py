@@ -3,12 +3,12 @@
 import gc
 import threading
 import weakref
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from pellucid import events
-from pellucid.banana import NONE, encode
+from pellucid.banana import NONE, decode, encode
 from pellucid.broker import Broker
 from pellucid.errors import (
     ConnectionLost,
@@ -26,7 +26,7 @@ from pellucid.failures import FAILURE_TAG
 from pellucid.flavors import Avatar, Copyable, Referenceable, Viewable, ViewPoint
 from pellucid.limits import Limits
 from pellucid.references import RemoteReference
-from pellucid.registry import Registry
+from pellucid.registry import RawReader, Registry
 from tests import wire
 from tests.harness import Echo, Pair, RemoteStock, Side, Stock, Thing, Waiter, join, stocks
 
@@ -1613,3 +1613,197 @@ def test_the_dialect_has_no_words_until_it_is_agreed() -> None:
     (error,) = server.closed
     assert isinstance(error, RemoteProtocolError)
     assert NONE.words == ()
+
+
+# For faces that put messages together on their own.
+
+
+class Asks(Referenceable):
+    """Takes its arguments as they came, and decodes them itself."""
+
+    takes_jelly = True
+
+    def __init__(self) -> None:
+        self.side: Any = None
+        self.seen: list[Any] = []
+
+    def find_method(self, name: str) -> Any:
+        def method(args: Any, kwargs: Any) -> Any:
+            self.seen.append((name, args, kwargs))
+            broker = self.side.broker
+            values = [broker.decode_value(encode(one)) for one in (args, kwargs)]
+            return Answered(broker.encode_value(values[0]))
+
+        return method
+
+
+class Answered:
+    """An answer that was written already."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def write_jelly(self, encoder: Any) -> None:
+        encoder.write_sexp(decode(self.data))
+
+
+def test_a_target_may_decode_its_arguments_itself() -> None:
+    root = Asks()
+    pair = join(root)
+    root.side = pair.server
+    thing = Thing()
+    given = pair.ask("any", 1, thing, two=[2])
+    ((name, args, kwargs),) = root.seen
+    assert name == "any"
+    assert args == [b"tuple", 1, [b"remote", 1]]
+    assert kwargs == [b"dictionary", [[b"unicode", b"two"], [b"list", 2]]]
+    assert given[0] == 1
+    assert given[1] is thing
+    del given
+    pair.prove_empty()
+
+
+def test_a_target_that_looks_at_nothing_has_a_fault_at_most() -> None:
+    class Silent(Asks):
+        def find_method(self, name: str) -> Any:
+            return lambda args, kwargs: None
+
+    pair = join(Silent())
+    assert pair.ask("any", 5) is None
+    pair.prove_empty()
+
+
+def test_values_by_themselves_are_counted() -> None:
+    pair = join(Echo())
+    server, client, thing = pair.server.broker, pair.client.broker, Thing()
+    data = server.encode_value([thing, thing])
+    assert server.exports.snapshot()[1] == (thing, 2)
+    first, second = client.decode_value(data)
+    assert first is second
+    waiter = pair.client.call(first, "tell", 5)
+    pair.run()
+    assert waiter.result() == 1
+    del first, second
+    pair.prove_empty()
+
+
+def test_a_value_that_is_refused_is_released() -> None:
+    pair = join(Echo())
+    server, client = pair.server.broker, pair.client.broker
+    data = server.encode_value([Thing(), Thing()])
+    spoilt = encode([*decode(data), [b"foo.Bar", 1]])
+    with pytest.raises(InsecureJelly, match=r"value\[2\]: type tag 'foo.Bar' is not registered"):
+        client.decode_value(spoilt)
+    with pytest.raises(RemoteProtocolError, match="not complete"):
+        client.decode_value(data[:-1])
+    pair.prove_empty()
+
+
+def test_a_value_by_itself_may_have_rules_of_its_own() -> None:
+    pair = join(Echo())
+    registry = Registry()
+    registry.copy("foo.Bar", lambda state: ("bar", state))
+    client = pair.client.broker
+    assert client.decode_value(encode([b"foo.Bar", 1]), registry=registry) == ("bar", 1)
+    with pytest.raises(LimitExceeded):
+        client.encode_value([1, 2, 3], limits=Limits(list_items=3))
+    with pytest.raises(LimitExceeded):
+        client.decode_value(encode([b"list", 1, 2, 3]), limits=Limits(list_items=3))
+    pair.prove_empty()
+
+
+def test_a_value_inside_of_a_message_that_is_refused_stays() -> None:
+    """A reader of the application's takes one in; the message around it is refused."""
+    registry = Registry()
+    kept: list[Any] = []
+    pair = join(Echo(), registry=registry)
+    server, client = pair.server.broker, pair.client.broker
+    data = client.encode_value(Thing())
+    registry.copy("x.In", lambda state: kept.append(server.decode_value(data)))
+    server.receive_data(
+        encode(call([b"list", [b"remote", 99]], [b"x.In", 1], [b"foo.Bar", 1]), "pellucid")
+    )
+    pair.server.run()
+    # What came with the message is released, and the one that was taken in is not.
+    server.data_to_send()
+    assert list(server.imports.held) == [kept[0].luid]
+    kept.clear()
+    server.data_to_send()
+    assert len(server.imports) == 0
+
+
+def test_what_a_reader_does_not_look_at_is_released() -> None:
+    registry = Registry()
+    registry._readers[b"x.R"] = RawReader(lambda sexp, decoder, made: sexp[1], "'x.R'")
+
+    class Box:
+        def write_jelly(self, encoder: Any) -> None:
+            encoder.write_parts(self, lambda: [b"x.R", 1, encoder.part([Thing()])])
+
+    pair = join(Echo(), registry=registry)
+    assert pair.ask("echo", Box()) == 1
+    assert pair.ask("kind", Box()) == "int"
+    pair.prove_empty()
+
+
+def test_an_error_is_what_the_face_makes_of_it() -> None:
+    pair = join(Echo(), error_value=lambda value: ("failed", value))
+    pair.client.call(pair.root, "fail", "no")
+    waiter = pair.client.call(pair.root, "nothing")
+    pair.run()
+    word, error = cast(tuple[str, object], waiter.error)
+    assert word == "failed"
+    assert isinstance(error, NoSuchMethod)
+
+
+def test_an_answer_that_can_not_be_sent_is_what_the_face_says() -> None:
+    server = served()
+    server.auto = False
+    server.feed(none(call()))
+    (received,) = server.calls
+    refusal = server.broker.answer(received, object(), lambda error: KeyError("mine"))
+    assert isinstance(refusal, InsecureJelly)
+    assert b"builtins.KeyError" in server.take()
+
+
+def test_own_objects_can_be_counted_by_hand() -> None:
+    pair = join(Echo(), client=Echo(), registry=stocks())
+    server, client, thing, stock = pair.server.broker, pair.client.broker, Thing(), Stock()
+    luid = server.register(thing)
+    assert server.register(thing) == luid
+    assert server.exports.snapshot()[luid] == (thing, 2)
+    held = client.decode_value(encode([b"list", [b"remote", luid], [b"remote", luid]]))
+    number, observer = server.register_cache(stock, "me")
+    assert observer is not None
+    assert observer.perspective == "me"
+    assert server.register_cache(stock) == (number, None)
+    assert server.cache_exports.snapshot() == {number: (stock, 2)}
+    full = [b"harness.Stock", number, [b"dictionary"]]
+    copy = client.decode_value(encode([b"list", full, [b"cached", number]]))
+    assert client.cache_imports.snapshot() == {number: copy[0]}
+    del held, copy
+    pair.prove_empty()
+
+
+def test_calls_that_wait_can_be_looked_at() -> None:
+    pair = join(Echo())
+    waiter = pair.client.call(pair.root, "later")
+    pair.client.call(pair.root, "later")
+    assert pair.client.broker.pending[1] is waiter
+    pair.client.broker.abandon(2)
+    assert list(pair.client.broker.pending) == [1]
+
+
+def test_an_answer_that_can_not_be_sent_is_not_kept() -> None:
+    server, held = served(), Thing()
+    server.auto = False
+    server.feed(none(call()))
+    (received,) = server.calls
+    gone = weakref.ref(held)
+    gc.disable()
+    try:
+        server.broker.answer(received, [held, object()])
+        del held
+        assert gone() is None
+    finally:
+        gc.enable()

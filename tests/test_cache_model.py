@@ -58,7 +58,7 @@ class Observer(CacheObserver):
 
     def send(self, waiter: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
-            self.broker.call(waiter, self, name, args, kwargs)
+            self.origin.call(waiter, self, name, args, kwargs)
         except LimitExceeded:
             # Not at once: a message may be half written.
             self.given_up.append(self)

@@ -634,3 +634,46 @@ def test_updates_of_what_nobody_uses_count() -> None:
     copy_has_size(RemoteStock(), 5)
     holder.take()
     holder.table.clear()
+
+
+def test_what_was_sent_can_be_looked_at() -> None:
+    owner, stock = Owner(), Stock()
+    assert owner.table.find(stock) is None
+    luid, _ = owner.send(stock)
+    owner.table.send(stock, None)
+    owner.ids.commit()
+    assert owner.table.find(stock) == luid
+    assert owner.table.snapshot() == {luid: (stock, 2)}
+    assert owner.table.decache(luid)
+    owner.table.forget(owner.stop(luid))
+    assert owner.table.find(stock) is None
+    assert owner.table.snapshot() == {}
+    owner.prove_empty()
+
+
+def test_what_came_can_be_looked_at() -> None:
+    holder = Holder()
+    handle = holder.receive(3)
+    assert holder.table.snapshot() == {3: handle}
+    del handle
+    # The finalizer has told of it, and nobody has looked yet.
+    assert holder.table.snapshot() == {3: None}
+    assert holder.take() == [(3,)]
+    assert holder.table.snapshot() == {3: None}
+    holder.table.uncache(3)
+    assert holder.table.snapshot() == {}
+    holder.prove_empty()
+
+
+def test_what_is_sent_under_a_key_is_one_cache() -> None:
+    owner, one, two = Owner(), Stock(), Stock()
+    luid, observer = owner.table.send(one, None, "key")
+    assert observer is not None
+    assert owner.table.send(two, None, "key") == (luid, None)
+    owner.ids.commit()
+    assert owner.table.find(two, "key") == luid
+    assert owner.table.find(one) is None
+    assert owner.table.decache(luid)
+    owner.table.forget(owner.stop(luid))
+    assert owner.table.find(one, "key") is None
+    owner.prove_empty()

@@ -18,7 +18,7 @@ from pellucid.errors import InsecureJelly, LimitExceeded, RemoteProtocolError
 from pellucid.flavors import RemoteCache, RemoteCopy
 from pellucid.limits import Limits
 from pellucid.ports import NullImporter
-from pellucid.registry import Registry
+from pellucid.registry import RawReader, Registry
 
 
 class Importer(NullImporter):
@@ -916,3 +916,165 @@ def test_a_refusal_keeps_nothing_alive() -> None:
             assert refused(tag)() is None
     finally:
         gc.enable()
+
+
+# What the application reads itself.
+
+
+def raw(read: Callable[[Any, Decoder, Any], Any], **options: Any) -> Registry:
+    """A registry in which `x.R` is read by a function."""
+    registry = Registry()
+    registry._readers[b"x.R"] = RawReader(read, "'x.R'", **options)
+    return registry
+
+
+class Box:
+    values: Any = None
+
+
+def fill(sexp: Any, decoder: Decoder, made: Any) -> Any:
+    made.values = [decoder.part(one) for one in sexp[1:]]
+    return made
+
+
+def test_a_reader_decodes_what_it_wants() -> None:
+    seen: list[Any] = []
+
+    def read(sexp: Any, decoder: Decoder, made: Any) -> Any:
+        seen.append((list(sexp), made, decoder.perspective))
+        assert decoder.part(sexp[3]) is decoder.part(sexp[3])
+        return [decoder.part(one) for one in sexp[1:]]
+
+    jelly = [b"x.R", 1, b"two", [b"list", [b"remote", 3]], [b"unicode", b"four"]]
+    assert decoded([b"list", jelly, 5], raw(read)) == [[1, b"two", [("remote", 3)], "four"], 5]
+    assert seen == [(jelly, None, "me")]
+    assert decoded([b"x.R"], raw(lambda sexp, decoder, made: sexp)) == [b"x.R"]
+
+
+def test_readers_inside_of_each_other_know_the_same_lists() -> None:
+    found = decoded([b"x.R", [b"x.R", [b"list", [b"x.R", 7]]]], raw(fill, make=Box))
+    assert found.values[0].values[0][0].values == [7]
+
+
+def test_what_is_shared_is_shared_across_parts() -> None:
+    jelly = [b"x.R", [b"reference", 1, [b"list", 1]], [b"list", [b"dereference", 1]]]
+    found = decoded([b"list", jelly, [b"dereference", 1]], raw(fill, make=Box))
+    first, second = found[0].values
+    assert first is second[0] is found[1]
+
+
+def test_what_is_made_early_can_refer_to_itself() -> None:
+    jelly = [b"reference", 1, [b"x.R", [b"list", [b"dereference", 1]]]]
+    found = decoded(jelly, raw(fill, make=Box))
+    assert found.values[0][0] is found
+
+
+def test_without_an_early_object_it_is_put_in_later() -> None:
+    def read(sexp: Any, decoder: Decoder, made: Any) -> Any:
+        return tuple(decoder.part(one) for one in sexp[1:])
+
+    jelly = [b"reference", 1, [b"x.R", 5]]
+    assert decoded([b"list", jelly, [b"dereference", 1]], raw(read)) == [(5,), (5,)]
+    with pytest.raises(InsecureJelly, match="before all that is in it has come"):
+        decoded([b"reference", 1, [b"x.R", [b"list", [b"dereference", 1]]]], raw(read))
+
+
+def test_a_reader_may_give_another_object() -> None:
+    registry = raw(lambda sexp, decoder, made: decoder.part(sexp[1]), make=Box)
+    jelly = [b"list", [b"reference", 1, [b"x.R", [b"list"]]], [b"dereference", 1]]
+    first, second = decoded(jelly, registry)
+    assert first == []
+    assert first is second
+
+
+def test_a_part_may_be_any_list() -> None:
+    registry = raw(lambda sexp, decoder, made: decoder.part([b"list", *sexp[1:]]))
+    assert decoded([b"x.R", 1, [b"unicode", b"t"]], registry) == [1, "t"]
+
+
+def test_what_a_reader_did_not_look_at_is_noted() -> None:
+    def read(sexp: Any, decoder: Decoder, made: Any) -> Any:
+        return decoder.part(sexp[1][2])
+
+    jelly = [b"x.R", [b"list", [b"remote", 1], [b"unicode", b"t"]], [b"remote", 2], 3]
+    data = banana.encode(jelly)
+    one = decoder(data, raw(read))
+    assert one.value("x") == "t"
+    assert [banana.read_item(data, at, PB)[0] for at in one.skipped] == [
+        [b"remote", 1],
+        [b"remote", 2],
+    ]
+
+
+def test_what_a_reader_raises_tells_where() -> None:
+    def fail(sexp: Any, decoder: Decoder, made: Any) -> Any:
+        raise KeyError("x")
+
+    error = refused([b"list", 1, [b"x.R", 1]], raw(fail))
+    assert str(error) == "x[1]: the reader of type tag 'x.R' failed: builtins.KeyError"
+    assert type(error.__cause__) is KeyError
+    error = refused([b"x.R", 1], raw(fill, make=lambda: fail(None, None, None)))  # type: ignore[arg-type]
+    assert str(error) == "x: making an object for type tag 'x.R' failed: builtins.KeyError"
+
+    def catch(sexp: Any, decoder: Decoder, made: Any) -> Any:
+        with pytest.raises(InsecureJelly):
+            decoder.part(sexp[1])
+        raise InsecureJelly("it is mine")
+
+    assert str(refused([b"list", [b"x.R", [b"list", [b"foo.Bar"]]]], raw(catch))) == (
+        "x[0]: it is mine"
+    )
+    assert str(refused([b"x.R", [b"list", 1, [b"foo.Bar"]]], raw(fill, make=Box))) == (
+        "x[1]: type tag 'foo.Bar' is not registered"
+    )
+
+
+# What the registry allows, and whom it tells.
+
+
+def test_a_registry_may_refuse_type_tags() -> None:
+    class Picky(Registry):
+        allows = staticmethod(lambda tag: tag in (b"list", b"unicode", b"dictionary"))
+
+    assert decoded([b"dictionary", [text(b"a"), [b"list", 1]]], Picky()) == {"a": [1]}
+    error = refused([b"list", [b"dictionary", [text(b"a"), [b"tuple"]]]], Picky())
+    assert str(error) == "x: type tag 'tuple' is not allowed"
+    refused([b"list", [b"None"]], Picky())
+
+
+def test_what_readers_leave_is_seen_to_at_the_end_of_the_value() -> None:
+    heard: list[Any] = []
+
+    class Posting(Registry):
+        def __init__(self) -> None:
+            super().__init__()
+            self.posts: list[Any] = []
+            self.copy("x.P", self.posts.append)
+
+        def end_unit(self, mark: int, whole: bool) -> None:
+            heard.append((self.posts[mark:], whole))
+            if whole and b"bad" in self.posts:
+                raise InsecureJelly("not that")
+            del self.posts[mark:]
+
+    registry = Posting()
+    assert decoded(5, registry) == 5
+    assert heard == []
+    registry.posts.append("of another")
+    decoded([b"list", [b"x.P", 1], [b"x.P", 2]], registry)
+    assert heard == [([1, 2], True)]
+    heard.clear()
+    assert str(refused([b"x.P", b"bad"], registry)) == "x: not that"
+    assert heard == [([b"bad"], True), ([b"bad"], False)]
+    heard.clear()
+    refused([b"list", [b"x.P", 1], [b"foo.Bar"]], registry)
+    assert heard == [([1], False)]
+    assert registry.posts == ["of another"]
+
+
+def test_what_could_not_be_sent_is_what_the_registry_says() -> None:
+    class Telling(Registry):
+        unpersistable = str
+
+    found = decoded([b"unpersistable", b"why"], Telling())
+    assert found == "Unpersistable data: b'why'"

@@ -437,7 +437,7 @@ class Exporter(NullExporter):
     def __init__(self) -> None:
         self.known: dict[int, int] = {}
 
-    def cache(self, obj: Any, perspective: Any) -> tuple[int, Any | None]:
+    def cache(self, obj: Any, perspective: Any, key: object = None) -> tuple[int, Any | None]:
         if id(obj) in self.known:
             return self.known[id(obj)], None
         self.known[id(obj)] = luid = len(self.known) + 1
@@ -455,7 +455,7 @@ class Cache:
         return self.state
 
     def write_jelly(self, encoder: Encoder) -> None:
-        encoder.write_cache(self, self.tag)
+        encoder.write_cache(self, self.tag, self.state_to_cache_and_observe_for)
 
 
 def test_caches() -> None:
@@ -491,3 +491,144 @@ def test_what_is_wrong_with_a_cache() -> None:
     assert caught.value.where == "x[0].bad"
     with pytest.raises(InsecureJelly, match="on a connection only"):
         encoder().unit(Cache(), "x")
+
+
+# What the application puts together itself.
+
+
+class Own:
+    """Travels as what `build(self, encoder)` gives."""
+
+    def __init__(self, build: Callable[["Own", Encoder], Any], *values: Any) -> None:
+        self.build = build
+        self.values = values
+
+    def write_jelly(self, encoder: Encoder) -> None:
+        encoder.write_parts(self, lambda: self.build(self, encoder))
+
+
+def tagged(own: Own, encoder: Encoder) -> Any:
+    encoder.share(own)
+    return [b"x.O", *map(encoder.part, own.values)]
+
+
+def unshared(own: Own, encoder: Encoder) -> Any:
+    return (b"x.O", *map(encoder.part, own.values))
+
+
+def backwards(own: Own, encoder: Encoder) -> Any:
+    encoder.share(own)
+    return [b"x.O", *reversed([encoder.part(value) for value in own.values])]
+
+
+def test_parts_are_values() -> None:
+    assert encoded(Own(tagged)) == [b"x.O"]
+    assert encoded(Own(lambda own, encoder: b"atom")) == b"atom"
+    jelly = [b"x.O", 1, 1.5, b"b", [b"unicode", b"t"], [b"list", 2]]
+    assert encoded(Own(tagged, 1, 1.5, b"b", "t", [2])) == jelly
+    assert encoded([Own(unshared, "t", [2]), 3]) == [b"list", [b"x.O", jelly[4], jelly[5]], 3]
+    inner = Own(tagged, Own(tagged, "t"), [])
+    assert encoded(inner) == [b"x.O", [b"x.O", [b"unicode", b"t"]], [b"list"]]
+
+
+def test_parts_may_stand_deep_inside() -> None:
+    own = Own(lambda own, encoder: [b"x.O", [[encoder.part("a")], 1, encoder.part("b")], 2])
+    assert encoded(own) == [b"x.O", [[[b"unicode", b"a"]], 1, [b"unicode", b"b"]], 2]
+
+
+def test_what_is_shared_is_referred_to() -> None:
+    own, shared = Own(tagged, 5), [1]
+    assert encoded([own, own]) == [
+        b"list",
+        [b"reference", 1, [b"x.O", 5]],
+        [b"dereference", 1],
+    ]
+    own = Own(unshared, 5)
+    assert encoded([own, own]) == [b"list", [b"x.O", 5], [b"x.O", 5]]
+    assert encoded([Own(tagged, shared, shared), shared]) == [
+        b"list",
+        [b"x.O", [b"reference", 1, [b"list", 1]], [b"dereference", 1]],
+        [b"dereference", 1],
+    ]
+    around: list[Any] = []
+    own = Own(tagged, around)
+    around.append(own)
+    assert encoded(own) == [b"reference", 1, [b"x.O", [b"list", [b"dereference", 1]]]]
+
+
+def test_parts_may_stand_in_any_order() -> None:
+    shared = [1]
+    text = [b"unicode", b"t"]
+    assert encoded(Own(backwards, "t", 5, [])) == [b"x.O", [b"list"], 5, text]
+    # What was written first has the number, wherever it stands.
+    assert encoded([Own(backwards, [shared], ("t", shared)), shared]) == [
+        b"list",
+        [
+            b"x.O",
+            [b"tuple", text, [b"dereference", 1]],
+            [b"list", [b"reference", 1, [b"list", 1]]],
+        ],
+        [b"dereference", 1],
+    ]
+    # What is met again later is found where it stands now.
+    one, two = [1], [2]
+    assert encoded([Own(backwards, one, two), two, one]) == [
+        b"list",
+        [b"x.O", [b"reference", 1, [b"list", 2]], [b"reference", 2, [b"list", 1]]],
+        [b"dereference", 1],
+        [b"dereference", 2],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("build", "text"),
+    [
+        (lambda own, encoder: [b"x.O", *[encoder.part([])] * 2], "stands there twice"),
+        (lambda own, encoder: [b"x.O", encoder.part([])][:1], "left out"),
+        (lambda own, encoder: [b"x.O", "text"], "can't hold str"),
+    ],
+)
+def test_what_is_put_together_wrongly_is_refused(build: Any, text: str) -> None:
+    one = encoder()
+    with pytest.raises(InsecureJelly, match=rf"^x\[0\]: .*{text}"):
+        one.unit([Own(build)], "x")
+    one.reset()
+    one.unit([1], "x")
+    assert banana.decode(one.take()) == [b"list", 1]
+
+
+def test_a_part_is_a_part_of_something() -> None:
+    with pytest.raises(InsecureJelly, match="no s-expression"):
+        encoder().part([])
+
+
+def test_what_is_nested_in_parts_is_bounded() -> None:
+    own = Own(tagged, 1)
+    for _ in range(20):
+        own = Own(tagged, own)
+    with pytest.raises(LimitExceeded) as caught:
+        encoded(own, depth_sent=10)
+    assert caught.value.limit == "depth_sent"
+
+
+# What the host knows.
+
+
+class Host:
+    """Sends complex numbers, and classes by their names."""
+
+    def adapt(self, value: Any) -> Any:
+        if type(value) is complex:
+            return Own(tagged, value.real, value.imag)
+        return Own(lambda own, encoder: value.__name__.encode()) if value is Own else None
+
+
+def test_the_host_is_asked_for_what_nobody_knows() -> None:
+    one = encoder()
+    one.host = Host()
+    one.unit([1j, Own], "x")
+    assert banana.decode(one.take()) == [b"list", [b"x.O", 0.0, 1.0], b"Own"]
+    with pytest.raises(InsecureJelly, match=r"x\[0\]: a builtins.object can't be sent"):
+        one.unit([object()], "x")
+    with pytest.raises(InsecureJelly, match=r"the class builtins.int can't be sent"):
+        one.unit(int, "x")

@@ -56,7 +56,8 @@ class Encoder:
     def write_copy(self, obj: Any, tag: str, state_for: Any) -> None:
         self.written.append(("copy", tag, state_for(self.perspective)))
 
-    def write_cache(self, obj: Any, tag: str) -> None:
+    def write_cache(self, obj: Any, tag: str, state_for: Any) -> None:
+        assert state_for == obj.state_to_cache_and_observe_for
         self.written.append(("cache", obj, tag))
 
     def write_lcache(self, luid: int | bytes) -> None:

@@ -110,7 +110,7 @@ class Peer(Side):
                 assert one.name == name
             else:
                 assert isinstance(one, RemoteReference)
-                assert one.broker is self.broker
+                assert one.origin is self.broker
                 assert self.names.setdefault(one.luid, name) == name
 
     def alive(self) -> set[int | bytes]:

@@ -287,3 +287,60 @@ def test_nothing_is_written_when_the_connection_is_over() -> None:
         sender.call(Referenceable())
     assert sender.outbox.take() == b""
     assert sender.used() == (0, 0)
+
+
+def test_a_value_by_itself_counts_as_sent() -> None:
+    sender, limits = Sender(), Limits()
+    thing = Referenceable()
+    data = sender.outbox.value([thing, b"list"], None, None, limits)
+    assert decode(data) == [b"list", [b"remote", 1], b"list"]
+    assert sender.used() == (1, 0)
+    assert sender.tables.exports.snapshot() == {1: (thing, 1)}
+    with pytest.raises(InsecureJelly, match=r"value\[1\]: a builtins.object can't be sent"):
+        sender.outbox.value([Referenceable(), object()], None, None, limits)
+    assert sender.used() == (1, 0)
+    assert sender.tables.ids.counted == []
+
+
+def test_a_value_by_itself_has_a_host_of_its_own() -> None:
+    class Host:
+        def adapt(self, value: Any) -> Any:
+            return Hook(lambda encoder: None, type(value).__name__.encode())
+
+    sender, limits = Sender(), Limits()
+    assert decode(sender.outbox.value(1j, None, Host(), limits)) == b"complex"
+    other = Outbox(sender.ledger, sender.tables, NONE, Host())
+    assert decode(other.value(1j, None, None, limits)) == b"complex"
+    other.answer(REQUEST, 1j, None)
+    assert decode(other.take(), "none") == [b"answer", 9, b"complex"]
+
+
+def test_a_value_in_the_midst_of_a_message_counts_by_itself() -> None:
+    sender = Sender()
+    inner, outer = Referenceable(), Referenceable()
+
+    def write(encoder: Any) -> None:
+        sender.outbox.value(inner, None, None, sender.ledger.limits)
+        with pytest.raises(InsecureJelly):
+            sender.outbox.value([inner, object()], None, None, sender.ledger.limits)
+
+    with pytest.raises(InsecureJelly):
+        sender.call(outer, Hook(write), object())
+    assert [obj for obj, _ in sender.tables.exports.snapshot().values()] == [inner]
+
+
+def test_what_is_counted_outside_of_a_message_stays() -> None:
+    sender, thing = Sender(), Referenceable()
+    assert sender.outbox.counted(sender.tables.export, thing) == 1
+    assert sender.tables.ids.counted == []
+
+    def write(encoder: Any) -> None:
+        assert sender.outbox.counted(sender.tables.export, thing) == 1
+
+    with pytest.raises(InsecureJelly):
+        sender.call(Hook(write), object())
+    with pytest.raises(InsecureJelly):
+        sender.outbox.value([Hook(write), object()], None, None, Limits())
+    assert sender.tables.exports.snapshot() == {1: (thing, 1)}
+    sender.call(Hook(write))
+    assert sender.tables.exports.snapshot() == {1: (thing, 2)}

@@ -735,3 +735,34 @@ def test_what_is_remembered_is_bounded_and_kept_by_nobody() -> None:
     remembered.add(3, obj)
     remembered.clear()
     assert remembered.find(3) is None
+
+
+def test_what_is_exported_can_be_looked_at() -> None:
+    owner, thing, root = Owner(), Referenceable(), Referenceable()
+    owner.table.publish(b"root", root)
+    luid = owner.table.export(thing)
+    owner.table.export(thing)
+    owner.ids.commit()
+    assert owner.table.snapshot() == {b"root": (root, 1), luid: (thing, 2)}
+    assert owner.table.decref(luid)
+    assert owner.table.snapshot()[luid] == (thing, 1)
+    assert owner.table.decref(luid)
+    assert owner.table.snapshot() == {b"root": (root, 1)}
+    owner.table.clear()
+    prove_empty(owner.table, owner.ledger)
+
+
+def test_a_part_of_what_was_counted_is_taken_back() -> None:
+    owner, first, second = Owner(), Referenceable(), Referenceable()
+    owner.table.export(first)
+    before = len(owner.ids.counted)
+    owner.table.export(second)
+    owner.table.export(first)
+    owner.ids.undo(before)
+    assert owner.table.snapshot() == {1: (first, 1)}
+    owner.table.export(second)
+    owner.ids.commit(before)
+    owner.ids.undo()
+    assert owner.table.snapshot() == {2: (second, 1)}
+    owner.table.clear()
+    prove_empty(owner.table, owner.ledger)

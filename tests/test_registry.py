@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from pellucid.flavors import (
     bind_copy,
 )
 from pellucid.places import OWN_TAGS
-from pellucid.registry import Reader, Registry, tag_bytes
+from pellucid.registry import RawReader, Reader, Registry, tag_bytes
 
 
 class Known(Error):
@@ -343,3 +344,49 @@ def test_a_copy_is_told_how_large_its_state_is() -> None:
     assert link.size == 7
     reader(registry, "x.I").measure(handle, 8)
     assert link.size == 7
+
+
+def test_a_raw_reader_is_called_with_all_of_it() -> None:
+    made = object()
+    seen: list[Any] = []
+
+    def read(*args: Any) -> str:
+        seen.append(args)
+        return "value"
+
+    plain = RawReader(read, "'x.Y'")
+    assert plain.is_raw
+    assert not plain.is_cache
+    assert plain.make() is None
+    assert plain.read([b"x.Y", 1], "decoder", None) == "value"
+    early = RawReader(read, "'x.Y'", is_cache=True, make=lambda: made)
+    assert early.is_cache
+    assert early.make() is made
+    assert seen == [([b"x.Y", 1], "decoder", None)]
+
+
+def test_what_a_raw_reader_raises() -> None:
+    def fail(error: Exception) -> Any:
+        raise error
+
+    for error in (InsecureJelly("x"), LimitExceeded("x", limit="items", value=1), RecursionError()):
+        found = RawReader(lambda sexp, decoder, made: fail(sexp), "'x.Y'")
+        with pytest.raises(type(error)) as caught:
+            found.read(error, None, None)
+        assert caught.value is error
+        found = RawReader(lambda *args: None, "'x.Y'", make=partial(fail, error))
+        with pytest.raises(type(error)):
+            found.make()
+    broken = RawReader(lambda *args: fail(KeyError()), "'x.Y'", make=lambda: fail(KeyError()))
+    with pytest.raises(InsecureJelly, match=r"the reader of type tag 'x.Y' failed: .*KeyError"):
+        broken.read([], None, None)
+    with pytest.raises(InsecureJelly, match=r"making an object .* 'x.Y' failed"):
+        broken.make()
+
+
+def test_a_registry_allows_everything_and_watches_nothing() -> None:
+    registry = Registry()
+    assert registry.allows is None
+    assert registry.posts is None
+    registry.end_unit(0, True)
+    assert str(registry.unpersistable("why")) == "Unpersistable('why')"

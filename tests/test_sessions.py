@@ -122,7 +122,7 @@ class Observer(CacheObserver):
     """Waits for its answers, and does not look at them."""
 
     def call(self, name: str, *args: Any) -> None:
-        self.broker.call(Waiter(), self, name, args)
+        self.origin.call(Waiter(), self, name, args)
 
 
 class Pond(Cacheable, tag="vectors.Pond"):

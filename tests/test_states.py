@@ -293,3 +293,23 @@ def test_attributes_can_be_put_another_way() -> None:
     set_state(item, {"name": "y"}, put)
     assert found[:2] == [(plain, "a", 1), (item, "name", "y")]
     assert vars(plain) == {}
+
+
+def test_what_bears_the_name_of_twisted_is_ours_too() -> None:
+    class Flavour:
+        __module__ = "twisted.spread.flavors"
+        luid = None
+
+    class Program(Flavour):
+        price = 0
+
+    class Test:
+        __module__ = "twisted.spread.test.test_pb"
+        luid = None
+
+    item = Program()
+    set_state(item, {"price": 5})
+    assert item.price == 5
+    with pytest.raises(InsecureJelly, match="state key 'luid' is not for a peer to set"):
+        set_state(item, {"luid": 5})
+    set_state(Test(), {"luid": 5})

@@ -22,6 +22,7 @@ CORE = (
     "hashing",
     "places",
     "selfcycles",
+    "parts",
     "encoder",
     "decoder",
     "jelly",

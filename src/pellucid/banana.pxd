@@ -19,7 +19,7 @@ cpdef bytes list_header(Py_ssize_t n)
 cpdef bytes string_token(bytes data, object dialect)
 
 @cython.locals(words=tuple, top=list, stack=list, items=list, inner=list, left=Py_ssize_t, kind=int)
-cpdef tuple read_item(bytes data, Py_ssize_t pos, object dialect)
+cpdef tuple read_item(bytes data, Py_ssize_t pos, object dialect, Py_ssize_t depth=*)
 
 @cython.locals(end=Py_ssize_t, n=object, digit=int)
 cdef tuple _number(bytes data, Py_ssize_t start)
@@ -33,6 +33,7 @@ cdef class Framer:
     cdef public object dialect
     cdef readonly object broken
     cdef readonly int64_t examined, copied
+    cdef public int digits
     cdef int64_t _string_bytes, _list_items, _item_limit, _message_bytes
     cdef object _shared, _view, _chunks
     cdef bytearray _pending

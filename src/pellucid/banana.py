@@ -14,8 +14,8 @@ from .errors import LimitExceeded, PBError, RemoteProtocolError
 from .limits import Limits
 
 __all__ = [
-    "DIALECTS", "FLOAT", "INT", "LIST", "LONGINT", "LONGNEG", "NEG", "NONE", "PB", "PELLUCID",
-    "STRING", "VOCAB", "Dialect", "Framer", "Sexp", "decode", "encode", "int_token",
+    "DEPTH", "DIALECTS", "FLOAT", "INT", "LIST", "LONGINT", "LONGNEG", "NEG", "NONE", "PB",
+    "PELLUCID", "STRING", "VOCAB", "Dialect", "Framer", "Sexp", "decode", "encode", "int_token",
     "list_header", "read_item", "skip_item", "string_token",
 ]  # fmt: skip
 
@@ -31,6 +31,7 @@ _DIGITS: Final = 64
 _BITS: Final = 7 * _DIGITS
 _SIZE: Final = 640 * 1024
 _DEPTH: Final = 256
+DEPTH = _DEPTH
 # What a prefix of more than 8 digits counts as, where it is a size. Above all that is allowed.
 _HUGE: Final = 1 << 56
 # The room for one read, where no buffer was given.
@@ -135,8 +136,8 @@ def _find(dialect: Dialect | str) -> Dialect:
     return DIALECTS[dialect] if isinstance(dialect, str) else dialect
 
 
-def encode(sexp: Sexp, dialect: Dialect | str = "pb") -> bytes:
-    """Give the bytes of an s-expression. A bool goes as 0 or 1.
+def encode(sexp: Sexp, dialect: Dialect | str = "pb", depth: int = _DEPTH) -> bytes:
+    """Give the bytes of an s-expression, nested `depth` deep at most. A bool goes as 0 or 1.
 
     Raises LimitExceeded for what the wire can't carry, and TypeError for what is no s-expression.
     """
@@ -152,9 +153,9 @@ def encode(sexp: Sexp, dialect: Dialect | str = "pb") -> bytes:
                 out.append(int_token(item))
             elif kind is float:
                 out.append(b"\x84" + _DOUBLE.pack(item))
-            elif kind is list:
-                if len(stack) > _DEPTH:
-                    raise _over("depth_sent", len(stack), _DEPTH, False)
+            elif isinstance(item, list):
+                if len(stack) > depth:
+                    raise _over("depth_sent", len(stack), depth, False)
                 out.append(list_header(len(item)))
                 stack.append(iter(item))
                 break
@@ -165,8 +166,8 @@ def encode(sexp: Sexp, dialect: Dialect | str = "pb") -> bytes:
     return b"".join(out)
 
 
-def decode(data: bytes, dialect: Dialect | str = "pb") -> Sexp:
-    """Give the s-expression that `data` is, the whole of it.
+def decode(data: bytes, dialect: Dialect | str = "pb", depth: int = _DEPTH) -> Sexp:
+    """Give the s-expression that `data` is, the whole of it, nested `depth` deep at most.
 
     Raises RemoteProtocolError or LimitExceeded, the limits being those of `Limits()`.
     """
@@ -178,13 +179,13 @@ def decode(data: bytes, dialect: Dialect | str = "pb") -> Sexp:
         raise RemoteProtocolError("the item is not complete")
     if framer.buffered:
         raise RemoteProtocolError("there is more behind the item")
-    return read_item(message, 0, chosen)[0]
+    return read_item(message, 0, chosen, depth)[0]
 
 
-def read_item(data: bytes, pos: int, dialect: Dialect) -> tuple[Sexp, int]:
+def read_item(data: bytes, pos: int, dialect: Dialect, depth: int = _DEPTH) -> tuple[Sexp, int]:
     """Give the item at `pos`, and the place behind it. `data` has been through a Framer.
 
-    Raises LimitExceeded if lists are nested more than 256 deep.
+    Raises LimitExceeded if lists are nested more than `depth` deep.
     """
     words = dialect.words
     top: list[Sexp] = []
@@ -216,8 +217,8 @@ def read_item(data: bytes, pos: int, dialect: Dialect) -> tuple[Sexp, int]:
         elif kind == _VOCAB:
             items.append(words[n - 1])
         elif kind == _LIST:
-            if len(stack) == _DEPTH:
-                raise _over("depth_received", _DEPTH + 1, _DEPTH, True)
+            if len(stack) == depth:
+                raise _over("depth_received", depth + 1, depth, True)
             inner: list[Sexp] = []
             items.append(inner)
             stack.append((items, left))
@@ -277,11 +278,12 @@ class Framer:
         "_chunk", "_chunks", "_digits", "_held", "_in_place", "_item_limit", "_items",
         "_list_items", "_message_bytes", "_need", "_pending", "_pos", "_prefix", "_queued",
         "_shared", "_skip", "_start", "_string_bytes", "_view",
-        "broken", "copied", "dialect", "examined",
+        "broken", "copied", "dialect", "digits", "examined",
     )  # fmt: skip
 
     def __init__(self, dialect: Dialect, limits: Limits, buffer: memoryview | None = None) -> None:
         self.dialect = dialect  # may be set between two items
+        self.digits = _DIGITS  # so many a prefix may have
         self.broken: PBError | None = None
         self.examined = 0
         self.copied = 0
@@ -440,7 +442,7 @@ class Framer:
             pos += 1
             if kind < 0x80:
                 if digits or pos == end or data[pos] < 0x80:
-                    if digits == _DIGITS:
+                    if digits >= self.digits:
                         raise self._refuse(kind, n, 0)
                     if digits < 8:
                         n |= kind << 7 * digits
@@ -482,7 +484,7 @@ class Framer:
         """
         error: PBError
         if kind < 0x80:
-            error = RemoteProtocolError(f"a prefix has more than {_DIGITS} digits")
+            error = RemoteProtocolError(f"a prefix has more than {self.digits} digits")
         elif kind > _VOCAB:
             error = RemoteProtocolError(f"there is no type byte {kind:#x}")
         elif kind == _STRING and n > self._string_bytes:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from . import messages
-from .banana import DIALECTS, NONE, Framer, decode, encode, skip_item
+from .banana import DIALECTS, NONE, PB, Dialect, Framer, decode, encode, skip_item
 from .caches import CacheObserver
 from .errors import (
     ConnectionLost,
@@ -61,7 +61,8 @@ class Broker:
     `reference_type(broker, luid)` makes the handles on the other side's objects, and
     `observer_type(broker, luid, perspective)` those on its copies of caches. `buffer` is room for
     `get_buffer`, which several brokers may share. `dialect` is the name of the dialect that is
-    agreed, "" before.
+    agreed, "" before. `host` is for objects of the application's that say themselves how they
+    travel, and `error_value` makes of what came in an `error` message what CallFailed has.
     """
 
     __slots__ = (
@@ -69,6 +70,7 @@ class Broker:
         "_dialect",
         "_dialects",
         "_eof",
+        "_error_value",
         "_framer",
         "_is_server",
         "_last_request",
@@ -78,6 +80,8 @@ class Broker:
         "_tables",
         "_waiting",
         "_wake",
+        "cache_exports",
+        "cache_imports",
         "closed",
         "dialect",
         "exports",
@@ -104,6 +108,8 @@ class Broker:
         wake: Callable[[], None] = _nothing,
         buffer: memoryview | None = None,
         tracebacks: bool = False,
+        host: Any = None,
+        error_value: Callable[[Any], Any] = received_error,
     ) -> None:
         if role not in ("client", "server"):
             raise ValueError(f"a broker is a 'client' or a 'server', not {role!r}")
@@ -118,13 +124,16 @@ class Broker:
         self._dialects = tuple(dialects)
         self._framer = Framer(NONE, self.limits, buffer)
         self._wake = wake
+        self._error_value = error_value
         make_reference = partial(reference_type, self)
         make_observer = partial(observer_type, self)
         self._tables = Tables(self, self.ledger, make_reference, make_observer, self._report, wake)
         self.exports, self.imports = self._tables.exports, self._tables.imports
+        self.cache_exports = self._tables.cache_exports
+        self.cache_imports = self._tables.cache_imports
         self.releases = self._tables.releases
         self._dialect = NONE
-        self._outbox = Outbox(self.ledger, self._tables, NONE)
+        self._outbox = Outbox(self.ledger, self._tables, NONE, host)
         self._pending: dict[int, Any] = {}
         self._last_request: int = 0
         self._waiting = Waiting(self.ledger)
@@ -258,11 +267,11 @@ class Broker:
                 return PeerFault("the peer released a reference that it does not hold")
             return None
         if command == messages.DECACHE:
-            if not self._tables.cache_exports.decache(_key(message.subject)):
+            if not self.cache_exports.decache(_key(message.subject)):
                 return PeerFault("the peer released a cache that it does not hold")
             return None
         if command == messages.UNCACHE:
-            self._tables.cache_imports.uncache(_key(message.subject))
+            self.cache_imports.uncache(_key(message.subject))
             return None
         if command == messages.UNKNOWN:
             if self.ledger.has_room("out_bytes"):
@@ -283,7 +292,7 @@ class Broker:
             self._waiting.check_update(message.wants_answer)
         try:
             if update:
-                target: Any = self._tables.cache_imports.lookup(luid, len(data))
+                target: Any = self.cache_imports.lookup(luid, len(data))
             else:
                 if not self.ledger.have_room("calls_waiting", "waiting_bytes"):
                     raise self._waiting.too_many()
@@ -293,13 +302,17 @@ class Broker:
             perspective = perspective_of(target)
             if perspective is not None:
                 message.decoder.perspective = perspective
-            args, kwargs = messages.arguments(message.decoder)
+            args: tuple[Any, ...]
+            kwargs: dict[str, Any]
+            if getattr(type(target), "takes_jelly", False):
+                args, kwargs = (message.decoder.read_sexp(), message.decoder.read_sexp()), {}
+            else:
+                args, kwargs = messages.arguments(message.decoder)
         except (Error, InsecureJelly, LimitExceeded) as error:
             return self._refuse_call(message, data, error)
         if self.closed:
             return None  # By a class that was asked to take its state.
-        if self.releases.received:
-            self.releases.commit()
+        self._accept(data, message.decoder)
         call = CallReceived(
             target,
             message.name,
@@ -344,26 +357,40 @@ class Broker:
                 return None
             # Its frames hold what was read of the refused value.
             return CallFailed(waiter, error.with_traceback(None))
-        if self.releases.received:
-            self.releases.commit()
+        self._accept(data, message.decoder)
         if waiter is _ABANDONED:
             # Read all the same: messages behind it may name a cache that came with it.
             return None
         if failed:
-            return CallFailed(waiter, received_error(value))
+            return CallFailed(waiter, self._error_value(value))
         if is_failure(value):
             return CallFailed(waiter, value)
         return CallCompleted(waiter, value)
+
+    def _accept(self, data: bytes, decoder: Decoder) -> None:
+        """Count what came in the values of a message; release what its readers did not look at."""
+        if self.releases.received:
+            self.releases.commit()
+        if decoder.skipped:
+            self.releases.refuse(
+                [
+                    debt
+                    for pos in decoder.skipped
+                    for debt in self._carried(data, pos, decoder.dialect)
+                ]
+            )
 
     def _refuse(self, data: bytes, pos: int, fields: int) -> None:
         """Release every occurrence in the values of a message that was refused."""
         found: list[Debt] = []
         for _ in range(fields):
-            references, caches = carried(data, pos, self._dialect, self.registry)
-            found += references
-            found += [(luid,) for luid in caches]
+            found += self._carried(data, pos, self._dialect)
             pos = skip_item(data, pos)
         self.releases.refuse(found)
+
+    def _carried(self, data: bytes, pos: int, dialect: Dialect) -> list[Debt]:
+        references, caches = carried(data, pos, dialect, self.registry)
+        return [*references, *((luid,) for luid in caches)]
 
     # What leaves.
 
@@ -406,7 +433,7 @@ class Broker:
             raise DeadReferenceError("the connection of this reference has ended")
         if not self.ready:
             raise LocalProtocolError("no call can be made before the dialect is agreed")
-        owner: object = reference.broker
+        owner: object = reference.origin
         if owner is not self:
             raise LocalProtocolError("a reference of another connection")
         if not self.ledger.has_room("out_bytes"):
@@ -456,14 +483,20 @@ class Broker:
         if request in self._pending:
             self._pending[request] = _ABANDONED
 
-    def answer(self, call: CallReceived, value: Any) -> PBError | None:
+    def answer(
+        self,
+        call: CallReceived,
+        value: Any,
+        refused: Callable[[BaseException], BaseException] | None = None,
+    ) -> PBError | None:
         """Answer a call. If `value` can't be sent, that is the answer, and it is given back.
 
-        While a message is being written the answer waits for its end, and nothing is given back.
+        `refused(error)` may make another error of that for the other side. While a message is being
+        written the answer waits for its end, and nothing is given back.
         """
         outbox = self._outbox
         if outbox.writing:
-            outbox.later.append(partial(self.answer, call, value))
+            outbox.later.append(partial(self.answer, call, value, refused))
             return None
         self.ledger.release("calls_running")
         self.ledger.release("waiting_bytes", call.size)
@@ -472,7 +505,13 @@ class Broker:
         try:
             outbox.answer(call.request, value, call.perspective)
         except BaseException as error:
-            self._error(call.request, error, None, call.perspective)
+            # No variable may hold it: its traceback would hold that, and with it the value.
+            self._error(
+                call.request,
+                error if refused is None else refused(error),
+                None,
+                call.perspective,
+            )
             if isinstance(error, PBError):
                 return error
             raise
@@ -509,9 +548,76 @@ class Broker:
             self._end(end)
         outbox.send_later()
 
+    # Values by themselves, for those who put messages together on their own.
+
+    def encode_value(
+        self, value: Any, perspective: Any = None, *, host: Any = None, limits: Limits | None = None
+    ) -> bytes:
+        """Give a value as bytes of the dialect `pb`, which count as sent.
+
+        `host` and `limits` may be others than the connection's. Raises InsecureJelly and
+        LimitExceeded, and then nothing counts.
+        """
+        return self._outbox.value(value, perspective, host, limits or self.limits)
+
+    def decode_value(
+        self,
+        data: bytes,
+        perspective: Any = None,
+        *,
+        registry: Registry | None = None,
+        limits: Limits | None = None,
+    ) -> Any:
+        """Give the value that bytes of the dialect `pb` are, which count as received.
+
+        `registry` and `limits` may be others than the connection's. Raises RemoteProtocolError for
+        what is no value, InsecureJelly and LimitExceeded.
+        """
+        limits = limits or self.limits
+        framer = Framer(PB, limits)
+        framer.feed(data)
+        whole = framer.next_message()
+        if whole is None:
+            raise RemoteProtocolError("the value is not complete")
+        chosen = self.registry if registry is None else registry
+        decoder = Decoder(whole, PB, limits, chosen, self._tables, perspective)
+        releases = self.releases
+        # Those of the message that is being read, if it is a reader who wants this one.
+        outer, releases.received = releases.received, []
+        try:
+            value = decoder.value("value")
+            self._accept(whole, decoder)
+            return value
+        except (InsecureJelly, LimitExceeded):
+            releases.refuse(self._carried(whole, 0, PB))
+            raise
+        finally:
+            releases.received = outer
+
+    def register(self, obj: Any, key: object = None) -> int:
+        """Count an object as sent once more, and give its id. Raises as `call` does.
+
+        While a message is being written it counts for that.
+        """
+        return self._outbox.counted(self._tables.export, obj, key)
+
+    def register_cache(
+        self, obj: Any, perspective: Any = None, key: object = None
+    ) -> tuple[int, CacheObserver | None]:
+        """Count an own cache as sent once more, as `register` does.
+
+        Gives its id, and its new observer if this is the first time.
+        """
+        return self._outbox.counted(self._tables.cache, obj, perspective, key)
+
+    @property
+    def pending(self) -> dict[int, Any]:
+        """The waiters of the calls that wait for their answers, by request number."""
+        return {n: waiter for n, waiter in self._pending.items() if waiter is not _ABANDONED}
+
     def unobserved(self, event: Unobserved) -> None:
         """The object of a cache has been told that this copy is gone."""
-        luid = self._tables.cache_exports.forget(event)
+        luid = self.cache_exports.forget(event)
         if luid is not None:
             self._outbox.write(self._outbox.writer.uncache(luid))
 

@@ -26,12 +26,12 @@ class CacheObserver:
     value: it can't be sent.
     """
 
-    __slots__ = ("__weakref__", "broker", "luid", "perspective", "stopped")
+    __slots__ = ("__weakref__", "luid", "origin", "perspective", "stopped")
 
     is_observer = True
 
     def __init__(self, broker: Any, luid: int, perspective: Any) -> None:
-        self.broker = broker
+        self.origin = broker
         self.luid = luid
         self.perspective = perspective
         # Nobody has the copy any more.
@@ -54,10 +54,13 @@ class CacheObserver:
 class _Sent:
     """An object that the other side has copies of."""
 
-    __slots__ = ("count", "luid", "obj", "observer", "table")
+    __slots__ = ("count", "key", "luid", "obj", "observer", "table")
 
-    def __init__(self, table: "CacheExports", luid: int, obj: Any, observer: CacheObserver) -> None:
+    def __init__(
+        self, table: "CacheExports", luid: int, obj: Any, key: object, observer: CacheObserver
+    ) -> None:
         self.table = table
+        self.key = key
         self.luid = luid
         self.obj = obj
         self.observer = observer
@@ -88,7 +91,7 @@ class CacheExports:
         self._make_observer = make_observer
         self._unobserved = unobserved
         self._by_luid: dict[int, _Sent] = {}
-        self._by_identity: dict[int, _Sent] = {}
+        self._by_key: dict[object, _Sent] = {}
         # The other side has no copy of these, and does not know yet that we know.
         self._leaving: dict[int, _Sent] = {}
         self._remembered = Remembered(ledger.limits.remembered_ids)
@@ -97,12 +100,26 @@ class CacheExports:
     def __len__(self) -> int:
         return len(self._by_luid) + len(self._leaving)
 
-    def send(self, obj: Any, perspective: Any) -> tuple[int, CacheObserver | None]:
+    def snapshot(self) -> dict[int, tuple[Any, int]]:
+        """Give what the other side has copies of, by id, and how often each was counted."""
+        return {luid: (sent.obj, sent.count) for luid, sent in self._by_luid.items()}
+
+    def find(self, obj: Any, key: object = None) -> int | None:
+        """Give the id by which the other side has copies of `obj`, None if it has none."""
+        sent = self._by_key.get(id(obj) if key is None else key)
+        return None if sent is None else sent.luid
+
+    def send(
+        self, obj: Any, perspective: Any, key: object = None
+    ) -> tuple[int, CacheObserver | None]:
         """Count one more occurrence of `obj` in the message being written, and give its id.
 
-        On its first sending its new observer as well. Raises LimitExceeded if the table is full.
+        On its first sending its new observer as well. What was sent under an equal `key` counts as
+        the same; without one, `obj` itself. Raises LimitExceeded if the table is full.
         """
-        sent = self._by_identity.get(id(obj))
+        if key is None:
+            key = id(obj)
+        sent = self._by_key.get(key)
         observer = None
         if sent is None:
             if not self._open:
@@ -115,8 +132,8 @@ class CacheExports:
                 self._ids.give_back(luid)
                 self._ledger.release("caches_exported")
                 raise
-            sent = _Sent(self, luid, obj, observer)
-            self._by_luid[luid] = self._by_identity[id(obj)] = sent
+            sent = _Sent(self, luid, obj, key, observer)
+            self._by_luid[luid] = self._by_key[key] = sent
         sent.count += 1
         self._ids.counted.append(sent)
         return sent.luid, observer
@@ -124,7 +141,7 @@ class CacheExports:
     def drop(self, sent: _Sent) -> None:
         """It was not sent after all."""
         del self._by_luid[sent.luid]
-        del self._by_identity[id(sent.obj)]
+        del self._by_key[sent.key]
         self._ids.give_back(sent.luid)
         self._stop(sent, None)
 
@@ -136,7 +153,7 @@ class CacheExports:
         sent.count -= 1
         if sent.count == 0:
             del self._by_luid[sent.luid]
-            del self._by_identity[id(sent.obj)]
+            del self._by_key[sent.key]
             self._leaving[sent.luid] = sent
             self._unobserved(_event(sent, sent.luid))
         return True
@@ -173,7 +190,7 @@ class CacheExports:
         self._open = False
         sent = list(self._by_luid.values())
         self._by_luid.clear()
-        self._by_identity.clear()
+        self._by_key.clear()
         for one in self._leaving.values():
             one.observer.stopped = True
         self._ledger.release("caches_exported", len(self._leaving))
@@ -277,6 +294,13 @@ class CacheImports:
 
     def __len__(self) -> int:
         return len(self._copies)
+
+    def snapshot(self) -> dict[int | bytes, RemoteCache | None]:
+        """Give the copies that are here, by id; None for one that nobody here uses."""
+        return {
+            luid: copy.handle() if copy.death is None else None
+            for luid, copy in self._copies.items()
+        }
 
     def receive(self, luid: int | bytes, make: Callable[[], RemoteCache]) -> RemoteCache:
         """Take in a new cache, whose state comes next, as what `make()` gives.

@@ -17,9 +17,10 @@ cdef class Decoder:
     cdef public Py_ssize_t pos
     cdef bytes _data
     cdef tuple _words
-    cdef Py_ssize_t _depth, _seen
-    cdef object _hashing, _holes
+    cdef Py_ssize_t _depth, _seen, _inner
+    cdef object _hashing, _holes, _unread, _failed
     cdef list _path
+    cdef readonly object skipped
 
     cpdef item(self)
     cpdef read_sexp(self)
@@ -31,8 +32,9 @@ cdef class Decoder:
     @cython.locals(start=Py_ssize_t)
     cdef bytes _string(self, what)
     cdef object _skip(self, Py_ssize_t count)
-    @cython.locals(start=Py_ssize_t)
+    @cython.locals(start=Py_ssize_t, mark=Py_ssize_t)
     cpdef value(self, where)
+    cdef object _check_tags(self, allows)
     cdef object _at(self, where, Py_ssize_t start)
     @cython.locals(data=bytes, pos=Py_ssize_t, kind=int64_t, shift=int, size=int64_t,
                    n=object, tag=bytes)
@@ -68,6 +70,12 @@ cdef class Decoder:
     cdef object _tagged(self, bytes tag, Py_ssize_t count, Py_ssize_t depth, number)
     @cython.locals(least=Py_ssize_t, at=Py_ssize_t, seen=Py_ssize_t, shared=bint)
     cdef object _registered(self, bytes tag, Py_ssize_t count, Py_ssize_t depth, number)
+    @cython.locals(steps=Py_ssize_t, inner=Py_ssize_t)
+    cdef object _raw(self, reader, bytes tag, Py_ssize_t count, Py_ssize_t depth, number)
+    cdef object _note_skipped(self, sexp)
+    @cython.locals(pos=Py_ssize_t, seen=Py_ssize_t)
+    cpdef part(self, sexp)
+    cdef object _apart(self, sexp)
     cdef object _late_state(self, reader, made, state, Py_ssize_t seen, Py_ssize_t at, bint shared)
     cdef object _new_cache(self, reader)
     cdef bint _waits_since(self, Py_ssize_t seen) except -1

@@ -4,16 +4,18 @@ What a peer sends is bounded before anything is made of it: how deep it is neste
 its keys and members may cost.
 """
 
+from collections.abc import Callable
 from struct import Struct
 from typing import Any, Final, NoReturn
 
-from .atoms import Unpersistable, make_date, make_decimal
-from .banana import Dialect, Sexp, read_item, skip_item
+from .atoms import make_date, make_decimal
+from .banana import Dialect, Sexp, encode, read_item, skip_item
 from .errors import InsecureJelly, LimitExceeded, RemoteProtocolError, full_name
 from .hashing import CROWD, Hashing
 from .holes import Hole, Holes
 from .limits import Limits
-from .places import attribute_step, is_id, place_of, step_of
+from .parts import Unread, unread
+from .places import attribute_step, is_id, place_of, step_of, walk
 from .ports import Importer
 from .registry import Registry
 
@@ -62,10 +64,13 @@ class Decoder:
     __slots__ = (
         "_data",
         "_depth",
+        "_failed",
         "_hashing",
         "_holes",
+        "_inner",
         "_path",
         "_seen",
+        "_unread",
         "_words",
         "dialect",
         "importer",
@@ -73,6 +78,7 @@ class Decoder:
         "perspective",
         "pos",
         "registry",
+        "skipped",
     )
 
     def __init__(
@@ -98,7 +104,13 @@ class Decoder:
         self._holes: Any = None
         # How often a hole was put anywhere, or something put off.
         self._seen = 0
+        # How deep what is in a value is that the application reads itself; and what failed there.
+        self._inner = self._failed = 0
         self._path: list[str] = []
+        # The lists in what the application reads itself, by where their second items are; and where
+        # those are that it did not look at.
+        self._unread: Any = None
+        self.skipped: Any = None
 
     def item(self) -> Sexp:
         """Read one item as an s-expression. Raises LimitExceeded if it is nested too deep."""
@@ -158,13 +170,20 @@ class Decoder:
         In any case the decoder stands behind the value then.
         """
         start = self.pos
+        registry = self.registry
+        posts = registry.posts
+        mark = 0 if posts is None else len(posts)
         error: InsecureJelly | LimitExceeded
         try:
+            if registry.allows is not None:
+                self._check_tags(registry.allows)
             value = self._value(0, None)
             if self._holes is not None:
                 if self._holes.late:
                     self._holes.finish(self._costs())
                 value = self._holes.whole(value)
+            if posts is not None and len(posts) > mark:
+                registry.end_unit(mark, True)
             return value
         except RecursionError:
             error = LimitExceeded(
@@ -191,11 +210,19 @@ class Decoder:
             self._seen = 0
         self._path.clear()
         self.pos = skip_item(self._data, start)
+        if posts is not None and len(posts) > mark:
+            registry.end_unit(mark, False)
         try:
             raise error from error.__cause__
         finally:
             # Its traceback holds this frame, and with it whatever is further up the stack.
             del error
+
+    def _check_tags(self, allows: Callable[[bytes], bool]) -> None:
+        for _, frames in walk(self._data, self.pos, self.dialect):
+            tag = frames[-1].tag if frames and frames[-1].index < 0 else None
+            if tag and not allows(tag):
+                raise InsecureJelly(f"type tag {_shown(tag)} is not allowed")
 
     def _at(self, where: str, start: int) -> str:
         if self._holes is not None and self._holes.at >= 0:
@@ -532,7 +559,9 @@ class Decoder:
             value = make_date(tag, self._string("the content of a date"))
         elif tag == b"unpersistable":
             # The text that Twisted gives it, but short enough to be compared without counting.
-            value = Unpersistable(f"Unpersistable data: {self._string('a reason')[:1000]!r}")
+            value = self.registry.unpersistable(
+                f"Unpersistable data: {self._string('a reason')[:1000]!r}"
+            )
         else:
             value = self._by_id(tag)
         self._skip(count - used)
@@ -544,9 +573,11 @@ class Decoder:
         if reader is None:
             raise InsecureJelly(f"type tag {_shown(tag)} is not registered")
         least = 2 if reader.is_cache else 1
-        if count < least:
+        if count < least and not reader.is_raw:
             raise InsecureJelly(f"a {_shown(tag)} with nothing in it")
         depth = self._deeper(depth)
+        if reader.is_raw:
+            return self._raw(reader, tag, count, depth, number)
         made: Any = None
         if reader.is_early:
             made = self._new_cache(reader) if reader.is_cache else reader.make()
@@ -575,6 +606,79 @@ class Decoder:
             return reader.finish(made, state)
         value = self._costs().finish(reader, made, state)
         return value if holes is None else holes.bounded(value)
+
+    # What the application reads itself.
+
+    def _raw(self, reader: Any, tag: bytes, count: int, depth: int, number: Any) -> Any:
+        if self._unread is None:
+            self._unread, self.skipped = {}, []
+        sexp = self._unread.get(self.pos)
+        if sexp is None:
+            sexp = unread(self._data, self.pos, self.dialect, tag, count, self._unread)
+        made = reader.make()
+        if made is not None and number is not None:
+            self._holes.bind(number, made)
+        steps = len(self._path)
+        inner, self._inner = self._inner, depth
+        try:
+            value = reader.read(sexp, self, made)
+        except Exception as error:
+            if id(error) != self._failed:
+                del self._path[steps:]
+            raise
+        finally:
+            self._inner = inner
+        if number is not None and made is not None and value is not made:
+            self._holes.bind(number, value)
+        # What failed in there may have been caught.
+        del self._path[steps:]
+        self._note_skipped(sexp)
+        self.pos = sexp.end
+        return value
+
+    def _note_skipped(self, sexp: Unread) -> None:
+        for one in sexp:
+            if type(one) is Unread and not one.read:
+                if any(map(_is_read, one)):
+                    self._note_skipped(one)
+                else:
+                    self.skipped.append(one.at)
+
+    def part(self, sexp: Any) -> Any:
+        """Decode a part of what the reader of a type tag was given, for that reader.
+
+        What is no list stands for itself. A list that did not come here is decoded by itself.
+        Raises InsecureJelly and LimitExceeded.
+        """
+        kind = type(sexp)
+        if kind is not Unread:
+            return self._apart(sexp) if kind is list else sexp
+        if sexp.read:
+            return sexp.value
+        pos, seen = self.pos, self._seen
+        self.pos = sexp.at
+        try:
+            value = self._value(self._inner, None)
+        except Exception as error:
+            self._failed = id(error)
+            raise
+        finally:
+            self.pos = pos
+        if type(value) is Hole or self._waits_since(seen):
+            raise InsecureJelly("it is to be read before all that is in it has come")
+        sexp.value, sexp.read = value, True
+        return value
+
+    def _apart(self, sexp: Any) -> Any:
+        other = Decoder(
+            encode(sexp, self.dialect),
+            self.dialect,
+            self.limits,
+            self.registry,
+            self.importer,
+            self.perspective,
+        )
+        return other.value("part")
 
     def _late_state(
         self, reader: Any, made: Any, state: Any, seen: int, at: int, shared: bool
@@ -625,6 +729,11 @@ class Decoder:
             raise
         except Exception as error:
             _failed("looking up an id", error)
+
+
+def _is_read(part: Any) -> bool:
+    """Tell whether anything in an item was read."""
+    return type(part) is Unread and (part.read or any(map(_is_read, part)))
 
 
 def _failed(what: str, error: Exception) -> NoReturn:

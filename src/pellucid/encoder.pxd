@@ -14,11 +14,12 @@ cdef object _count_items(bytes data)
 @cython.final
 cdef class Encoder:
     cdef readonly object dialect, limits, exporter
-    cdef public object perspective
+    cdef public object perspective, host
     cdef readonly list out
     cdef dict _slots, _words
     cdef list _kept, _path
-    cdef Py_ssize_t _numbered, _longest, _short, _level
+    cdef object _parts
+    cdef Py_ssize_t _numbered, _longest, _short, _level, _head
     cdef bint _copies, _tuples
     cdef Py_ssize_t _string_bytes, _list_items, _depth
     cdef bytes _none, _true, _false, _text, _reference, _dereference
@@ -29,9 +30,15 @@ cdef class Encoder:
     cpdef write_remote(self, luid)
     cpdef write_local(self, luid)
     cpdef write_copy(self, obj, tag, state_for)
-    cpdef write_cache(self, obj, tag)
+    cpdef write_cache(self, obj, tag, state_for, key=*)
     cpdef write_cached(self, luid)
     cpdef write_lcache(self, luid)
+    @cython.locals(level=Py_ssize_t, outer_head=Py_ssize_t, at=Py_ssize_t)
+    cpdef write_parts(self, obj, build)
+    @cython.locals(level=Py_ssize_t, head=Py_ssize_t)
+    cpdef part(self, value)
+    cpdef share(self, obj)
+    cdef object _reorder(self, placed, parts, Py_ssize_t start)
     cdef object _begin(self, obj, int size, tag, Py_ssize_t depth)
     cdef object _state(self, state, Py_ssize_t depth)
     cpdef reset(self)
@@ -53,5 +60,6 @@ cdef class Encoder:
     @cython.locals(index=Py_ssize_t, out=list, behind=bint)
     cdef object _dictionary(self, dict value, Py_ssize_t depth)
     cdef object _rare(self, value, kind, Py_ssize_t depth)
+    cdef object _adapted(self, value, kind, Py_ssize_t depth)
     cdef object _decimal(self, value)
     cdef object _date(self, bytes word, text)

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from operator import is_not
 from struct import Struct
 from typing import Any, Final
 
-from .banana import Dialect, Sexp, encode, int_token, list_header, string_token
+from .banana import DEPTH, Dialect, Sexp, encode, int_token, list_header, string_token
 from .errors import InsecureJelly, LimitExceeded, full_name
 from .limits import Limits
+from .parts import Part, flatten
 from .places import attribute_step, step_of
 from .ports import Exporter
 from .registry import tag_bytes
@@ -40,12 +42,14 @@ class Encoder:
         "_depth",
         "_dereference",
         "_false",
+        "_head",
         "_kept",
         "_level",
         "_list_items",
         "_longest",
         "_none",
         "_numbered",
+        "_parts",
         "_path",
         "_reference",
         "_short",
@@ -57,6 +61,7 @@ class Encoder:
         "_words",
         "dialect",
         "exporter",
+        "host",
         "limits",
         "out",
         "perspective",
@@ -69,6 +74,9 @@ class Encoder:
         self.limits = limits
         self.exporter = exporter
         self.perspective = perspective
+        # Whom objects of the application's own ask that say themselves how they travel. Its
+        # `adapt(value)` is asked for what writes a value that nothing else can.
+        self.host: Any = None
         self.out: list[bytes] = []
         # Where in `out` the header of each container of this unit stands; of one that has a
         # reference number already, the number, negative.
@@ -78,6 +86,9 @@ class Encoder:
         self._numbered = 0
         # How deep the object is that writes itself.
         self._level = 0
+        # Where the s-expression begins that is being put together, and its parts so far.
+        self._head = 0
+        self._parts: list[Part] | None = None
         # Whether this unit has copies in it, and tuples that come more than once.
         self._copies = False
         self._tuples = False
@@ -133,23 +144,26 @@ class Encoder:
         self._begin(obj, 2, tag, level)
         self._state(state_for(self.perspective), level + 1)
 
-    def write_cache(self, obj: Any, tag: str) -> None:
+    def write_cache(
+        self, obj: Any, tag: str, state_for: Callable[[Any, Any], Any], key: object = None
+    ) -> None:
         """Write an own cache: in full the first time, then as its id (section 11).
 
-        The full form has what `obj.state_to_cache_and_observe_for` gives. Raises as `write_copy`.
+        The full form has what `state_for(perspective, observer)` gives. What was sent under an
+        equal `key` counts as the same cache. Raises as `write_copy`.
         """
         level = self._level
         slot = self._slots.get(id(obj))
         if slot is not None:
             self._again(id(obj), slot)
             return
-        luid, observer = self.exporter.cache(obj, self.perspective)
+        luid, observer = self.exporter.cache(obj, self.perspective, key)
         if observer is None:
             self.write_cached(luid)
             return
         self._begin(obj, 3, tag, level)
         self.out.append(int_token(luid))
-        self._state(obj.state_to_cache_and_observe_for(self.perspective, observer), level + 1)
+        self._state(state_for(self.perspective, observer), level + 1)
 
     def write_cached(self, luid: int | bytes) -> None:
         """Write an own cache that the other side has."""
@@ -158,6 +172,80 @@ class Encoder:
     def write_lcache(self, luid: int | bytes) -> None:
         """Write the copy of a cache of the other side."""
         self.write_sexp([b"lcache", luid])
+
+    def write_parts(self, obj: object, build: Callable[[], Any]) -> None:
+        """Write `obj` as the s-expression that `build()` puts together.
+
+        There the values in it are written, with `part`, and `share` tells that `obj` may be
+        referred to. The parts may stand in any order, each once. Raises InsecureJelly for what is
+        no s-expression, and for a part that is left out or stands there twice.
+        """
+        slot = self._slots.get(id(obj))
+        if slot is not None:
+            self._again(id(obj), slot)
+            return
+        level, outer, outer_head = self._level, self._parts, self._head
+        self._deeper(level)
+        parts: list[Part] = []
+        self._head = at = len(self.out)
+        self._parts = parts
+        self.out.append(b"")
+        try:
+            sexp = build()
+        finally:
+            self._level, self._parts, self._head = level, outer, outer_head
+        pieces = flatten(sexp, self.dialect, DEPTH)
+        placed: list[Part] = pieces[1::2]
+        if any(map(is_not, placed, parts)) or len(placed) != len(parts):
+            self._reorder(placed, parts, at + 1)
+        self.out[at] += pieces[0]
+        for part, behind in zip(placed, pieces[2::2], strict=True):
+            self.out[part.end] = behind
+
+    def part(self, value: Any) -> Any:
+        """Write a value in an s-expression that is being put together, and give what stands for it.
+
+        That is an integer, a float or a byte string itself, and else a Part. Raises InsecureJelly
+        if none is being put together.
+        """
+        parts, level = self._parts, self._level
+        if parts is None:
+            raise InsecureJelly("there is no s-expression of which a value could be a part")
+        kind = type(value)
+        if kind is int or kind is float or kind is bytes:
+            return value
+        part = Part(len(self.out))
+        head = self._head
+        self._value(value, level + 1)
+        self._level, self._parts, self._head = level, parts, head
+        part.end = len(self.out)
+        # Room for what stands behind it.
+        self.out.append(b"")
+        parts.append(part)
+        return part
+
+    def share(self, obj: object) -> None:
+        """Let what follows in this value refer to `obj`, which is being put together."""
+        self._copies = True
+        self._slots[id(obj)] = self._head
+        self._kept.append(obj)
+
+    def _reorder(self, placed: list[Part], parts: list[Part], start: int) -> None:
+        """Put parts, the first of which begins at `start`, where they stand."""
+        if sorted(map(id, placed)) != sorted(map(id, parts)):
+            raise InsecureJelly("of an s-expression a part is left out, or stands there twice")
+        out = self.out[start:]
+        del self.out[start:]
+        slots = {slot: key for key, slot in self._slots.items() if slot >= start}
+        for part in placed:
+            first, end = part.start, part.end
+            part.start = len(self.out)
+            self.out += out[first - start : end - start]
+            part.end = len(self.out)
+            self.out.append(b"")
+            for slot in range(first, end):
+                if slot in slots:
+                    self._slots[slots[slot]] = slot - first + part.start
 
     def _begin(self, obj: object, size: int, tag: str, depth: int) -> None:
         """Write the header of a copy or cache."""
@@ -397,6 +485,14 @@ class Encoder:
             self._date(b"time", _clock(value))
         elif kind is timedelta:
             self._date(b"timedelta", f"{value.days} {value.seconds} {value.microseconds}")
+        else:
+            self._adapted(value, kind, depth)
+
+    def _adapted(self, value: Any, kind: type, depth: int) -> None:
+        adapted = None if self.host is None else self.host.adapt(value)
+        if adapted is not None:
+            self._level = depth
+            adapted.write_jelly(self)
         elif isinstance(value, type):
             raise InsecureJelly(f"the class {full_name(value)} can't be sent")
         else:

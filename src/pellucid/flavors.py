@@ -49,8 +49,8 @@ class _Encoder(Protocol):
     def write_copy(self, obj: Any, tag: str, state_for: Callable[[Any], Any]) -> None:
         """Write a copy of an object, with the state that `state_for(perspective)` gives."""
 
-    def write_cache(self, obj: Any, tag: str) -> None:
-        """Write an own cache."""
+    def write_cache(self, obj: Any, tag: str, state_for: Callable[[Any, Any], Any]) -> None:
+        """Write an own cache, with the state that `state_for(perspective, observer)` gives."""
 
     def write_lcache(self, luid: int | bytes) -> None:
         """Write the copy of a cache of the other side."""
@@ -269,7 +269,8 @@ class Cacheable:
 
     def write_jelly(self, encoder: _Encoder) -> None:
         """Write this object into a message: in full, or as the id that the other side knows."""
-        encoder.write_cache(self, self.tag_to_cache_for(encoder.perspective))
+        tag = self.tag_to_cache_for(encoder.perspective)
+        encoder.write_cache(self, tag, self.state_to_cache_and_observe_for)
 
 
 class RemoteCache:

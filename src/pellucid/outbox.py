@@ -7,19 +7,21 @@ itself leaves behind the message.
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from .banana import Dialect
+from .banana import PB, Dialect
 from .caches import CacheObserver
 from .errors import DeadReferenceError, Error, InsecureJelly, LimitExceeded
 from .failures import FAILURE_TAG, failure_state
 from .jelly import Encoder
-from .limits import Ledger
+from .limits import Ledger, Limits
 from .messages import Writer
 from .references import RemoteReference
 from .tables import Tables
 
 __all__ = ["Outbox"]
+
+_T = TypeVar("_T")
 
 # So many releases leave at once: a peer that had many counted does not make us write them all.
 _RELEASES_AT_ONCE: Final = 4096
@@ -35,20 +37,25 @@ class Outbox:
 
     __slots__ = (
         "_encoder",
+        "_host",
         "_ids",
         "_ledger",
         "_left",
         "_out",
         "_sends_later",
         "_tables",
+        "_values",
         "closed",
         "later",
         "writer",
         "writing",
     )
 
-    def __init__(self, ledger: Ledger, tables: Tables, dialect: Dialect) -> None:
+    def __init__(self, ledger: Ledger, tables: Tables, dialect: Dialect, host: Any = None) -> None:
         self._ledger = ledger
+        self._host = host
+        # How many values are being written by themselves.
+        self._values = 0
         self._tables = tables
         self._ids = tables.ids
         self._out: list[bytes] = []
@@ -64,6 +71,7 @@ class Outbox:
     def use(self, dialect: Dialect) -> None:
         """Write in this dialect from now on."""
         self._encoder = Encoder(dialect, self._ledger.limits, self._tables)
+        self._encoder.host = self._host
         self.writer = Writer(dialect, self._encoder)
         self.writing = self._encoder.out
 
@@ -199,6 +207,33 @@ class Outbox:
         limit = self._ledger.limits.string_bytes
         state = failure_state(error, traceback=traceback, string_limit=limit)
         self._finish(self.writer.failure(request, FAILURE_TAG, state))
+
+    def value(self, value: Any, perspective: Any, host: Any, limits: Limits) -> bytes:
+        """Give the bytes of a value by itself, which counts as sent. Raises as `Encoder.unit`."""
+        encoder = Encoder(PB, limits, self._tables, perspective)
+        encoder.host = self._host if host is None else host
+        before = len(self._ids.counted)
+        self._values += 1
+        try:
+            encoder.unit(value, "value")
+            data = encoder.take()
+        except BaseException:
+            self._ids.undo(before)
+            raise
+        finally:
+            self._values -= 1
+        self._ids.commit(before)
+        return data
+
+    def counted(self, count: Callable[..., _T], *args: Any) -> _T:
+        """Give `count(*args)`, which counts something as sent once more.
+
+        It counts for the message that is being written, if any is.
+        """
+        found = count(*args)
+        if not self.writing and not self._values:
+            self._ids.commit()
+        return found
 
     def _take_back(self) -> None:
         """The message that is being written is not sent."""

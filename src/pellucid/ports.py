@@ -20,8 +20,11 @@ class Exporter(Protocol):
     def home(self, reference: Any) -> int | bytes:
         """Give the id by which the other side knows its own object."""
 
-    def cache(self, obj: Any, perspective: Any) -> tuple[int, Any | None]:
-        """Give the id of an own cache, and its new observer if this is its first sending."""
+    def cache(self, obj: Any, perspective: Any, key: object = None) -> tuple[int, Any | None]:
+        """Give the id of an own cache, and its new observer if this is its first sending.
+
+        With a `key` whatever was sent under an equal one counts as the same cache.
+        """
 
     def home_cache(self, obj: Any) -> int | bytes:
         """Give the id by which the other side knows its own cache."""
@@ -41,7 +44,7 @@ class NullExporter:
         """Refuse."""
         raise _no_connection()
 
-    def cache(self, obj: Any, perspective: Any) -> tuple[int, Any | None]:
+    def cache(self, obj: Any, perspective: Any, key: object = None) -> tuple[int, Any | None]:
         """Refuse."""
         raise _no_connection()
 

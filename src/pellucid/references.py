@@ -11,7 +11,6 @@ from weakref import ref
 
 from .errors import InsecureJelly
 from .events import Released
-from .flavors import ViewPoint
 from .limits import Ledger
 from .releases import Releases
 
@@ -41,12 +40,12 @@ class RemoteReference:
     was received, and what calls on it are made for. (Wire document, sections 9 and 12.)
     """
 
-    __slots__ = ("__weakref__", "broker", "luid", "perspective")
+    __slots__ = ("__weakref__", "luid", "origin", "perspective")
 
     is_observer = False
 
     def __init__(self, broker: Any, luid: int | bytes) -> None:
-        self.broker = broker
+        self.origin = broker
         self.luid = luid
         self.perspective: Any = None
 
@@ -57,10 +56,10 @@ class RemoteReference:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, RemoteReference):
             return NotImplemented
-        return self.broker is other.broker and self.luid == other.luid
+        return self.origin is other.origin and self.luid == other.luid
 
     def __hash__(self) -> int:
-        return hash((id(self.broker), self.luid))
+        return hash((id(self.origin), self.luid))
 
     def __repr__(self) -> str:
         name = self.luid.decode("ascii", "replace") if isinstance(self.luid, bytes) else self.luid
@@ -103,14 +102,13 @@ class Ids:
         """It was not sent, and so neither are those above it."""
         self.next = min(self.next, luid)
 
-    def commit(self) -> None:
-        """The message is written: what it counted stays."""
-        if self.counted:
-            self.counted.clear()
+    def commit(self, before: int = 0) -> None:
+        """The message is written: what it counted stays, all but the first `before`."""
+        del self.counted[before:]
 
-    def undo(self) -> None:
-        """The message will not be sent: take back what it counted, ids and all."""
-        while self.counted:
+    def undo(self, before: int = 0) -> None:
+        """The message will not be sent: take back what it counted, all but the first `before`."""
+        while len(self.counted) > before:
             self.counted.pop().uncount()
 
 
@@ -129,7 +127,9 @@ class Remembered:
     def add(self, luid: int | bytes, obj: Any) -> None:
         """Remember an object."""
         try:
-            self._by_luid[luid] = obj.weakly() if isinstance(obj, ViewPoint) else ref(obj)
+            # What is made anew each time it is sent knows how it can be made again.
+            weakly = getattr(type(obj), "weakly", None)
+            self._by_luid[luid] = ref(obj) if weakly is None else weakly(obj)
         except TypeError:
             return  # Its class allows no weak references.
         while len(self._by_luid) > self._most:
@@ -181,6 +181,14 @@ class Exports:
 
     def __len__(self) -> int:
         return len(self._by_luid)
+
+    def snapshot(self) -> dict[int | bytes, tuple[Any, int]]:
+        """Give what the other side may use, by id or name, and how often each was counted."""
+        found: dict[int | bytes, tuple[Any, int]] = {
+            name: (obj, 1) for name, obj in self._names.items()
+        }
+        found.update({luid: (one.obj, one.count) for luid, one in self._by_luid.items()})
+        return found
 
     def publish(self, name: bytes, obj: Any) -> None:
         """Let the other side use `obj` under a name. Names are not counted (section 8)."""

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar, overload
 
+from .atoms import Unpersistable
 from .errors import Error, InsecureJelly, LimitExceeded, PBError, class_from_wire, full_name
 from .flavors import RemoteCache, RemoteCopy, copy_has_size, copy_is_whole
 from .places import OWN_TAGS
 from .states import Put, set_state, text_keys
 
-__all__ = ["CacheReader", "CopyReader", "Factory", "Reader", "Registry", "tag_bytes"]
+__all__ = ["CacheReader", "CopyReader", "Factory", "RawReader", "Reader", "Registry", "tag_bytes"]
 
 _E = TypeVar("_E", bound=type[Error])
 _C = TypeVar("_C", bound=Callable[..., Any])
@@ -40,14 +41,16 @@ class Reader:
     """What a received `[tag, state]` becomes, or a `[tag, id, state]` if `is_cache`.
 
     With `is_early` there is an object before its state is read, which `make` gives. With
-    `is_plain` its state is nothing but attributes to set. `hashes` tells whether objects of the
-    class have a hash of their own. What the application's code raises becomes InsecureJelly.
+    `is_plain` its state is nothing but attributes to set, and with `is_raw` it is for `read`.
+    `hashes` tells whether objects of the class have a hash of their own. What the application's
+    code raises becomes InsecureJelly.
     """
 
     __slots__ = ("name",)
 
-    is_cache: ClassVar[bool] = False
+    is_cache: bool = False
     is_early: ClassVar[bool] = True
+    is_raw: ClassVar[bool] = False
     is_plain: bool = False
     hashes: bool = False
 
@@ -89,6 +92,48 @@ class Factory(Reader):
         """Call the function."""
         try:
             return self._call(state)
+        except _OURS:
+            raise
+        except Exception as error:
+            self._failed("the reader of", error)
+
+
+class RawReader(Reader):
+    """Calls `read(sexp, decoder, made)` with the whole `[tag, ...]`.
+
+    Of what stands in it that decodes what it wants, with `decoder.part`. `made` is what `make()`
+    gave, which can be referred to inside of it; None without `make`.
+    """
+
+    __slots__ = ("_make", "_read", "is_cache")
+
+    is_raw = True
+
+    def __init__(
+        self,
+        read: Callable[[Any, Any, Any], Any],
+        name: str,
+        is_cache: bool = False,
+        make: Callable[[], Any] | None = None,
+    ) -> None:
+        super().__init__(name)
+        self._read = read
+        self._make = make
+        self.is_cache = is_cache
+
+    def make(self) -> Any:
+        """Give what is there before it is read, None if nothing is."""
+        try:
+            return None if self._make is None else self._make()
+        except _OURS:
+            raise
+        except Exception as error:
+            self._failed("making an object for", error)
+
+    def read(self, sexp: Any, decoder: Any, made: Any) -> Any:
+        """Give the value."""
+        try:
+            return self._read(sexp, decoder, made)
         except _OURS:
             raise
         except Exception as error:
@@ -167,6 +212,15 @@ class Registry:
     """
 
     __slots__ = ("_errors", "_readers")
+
+    allows: Callable[[bytes], bool] | None = None
+    """Asked about every type tag, jelly's own too, before a value is decoded. None allows all."""
+
+    unpersistable: Callable[[str], Any] = Unpersistable
+    """Makes what stands for a value that the other side could not send, of the reason."""
+
+    posts: list[Any] | None = None
+    """What readers add to while a value is decoded, and `end_unit` sees to when it is."""
 
     def __init__(self) -> None:
         self._errors: dict[str, type[PBError]] = {}
@@ -260,6 +314,13 @@ class Registry:
     def add_reader(self, tag: bytes, reader: Callable[[Any], Any]) -> None:
         """Let a received `[tag, state]` become `reader(state)`, without a look at the tag."""
         self._readers[tag] = Factory(reader, repr(tag)[1:])
+
+    def end_unit(self, mark: int, whole: bool) -> None:
+        """See to `posts` from `mark` on, and take it off: the value that it came with is decoded.
+
+        If it is not `whole` it is refused. A whole one for which this raises InsecureJelly is
+        refused, and then this is called again if anything is left.
+        """
 
     def reader_for(self, tag: bytes) -> Reader | None:
         """Give the reader of a type tag, None if it is not registered."""

@@ -23,6 +23,10 @@ _LONGEST_KEY: Final = 40
 _PRIVATE: Final = "_observers"
 # What the flavours have on their classes is theirs: what may be called, and private links.
 _OURS: Final = __name__.rpartition(".")[0] + "."
+# Those of the Twisted face bear the names of Twisted's modules.
+_TWISTED: Final = frozenset(
+    f"twisted.spread.{name}" for name in ("banana", "flavors", "jelly", "pb", "publish", "util")
+)
 # Whoever derives from a class of these modules has a content that is in no attribute, but for
 # errors.
 _WITH_CONTENT: Final = ("builtins", "enum")
@@ -181,7 +185,9 @@ def _is_dunder(name: str) -> bool:
 
 def _is_ours(cls: type) -> bool:
     """Tell whether a class is one of the flavours. What an error has may be set."""
-    return str(cls.__module__).startswith(_OURS) and not issubclass(cls, BaseException)
+    module = str(cls.__module__)
+    ours = module.startswith(_OURS) or module in _TWISTED
+    return ours and not issubclass(cls, BaseException)
 
 
 def _on_class(cls: type, name: str) -> object:

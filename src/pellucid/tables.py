@@ -64,13 +64,15 @@ class Tables:
 
     def home(self, reference: RemoteReference) -> int | bytes:
         """Give the id by which the other side knows its own object."""
-        if reference.broker is not self.owner:
+        if reference.origin is not self.owner:
             raise InsecureJelly("a reference can be sent only over the connection it came from")
         return reference.luid
 
-    def cache(self, obj: Any, perspective: Any) -> tuple[int, CacheObserver | None]:
+    def cache(
+        self, obj: Any, perspective: Any, key: object = None
+    ) -> tuple[int, CacheObserver | None]:
         """Give the id of an own cache, and its new observer if this is its first sending."""
-        return self.cache_exports.send(obj, perspective)
+        return self.cache_exports.send(obj, perspective, key)
 
     def home_cache(self, obj: RemoteCache) -> int | bytes:
         """Give the id by which the other side knows its own cache."""
