@@ -1807,3 +1807,10 @@ def test_an_answer_that_can_not_be_sent_is_not_kept() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_a_request_number_can_be_taken() -> None:
+    pair = join(Echo())
+    assert pair.client.broker.take_request() == 1
+    assert pair.client.broker.call(Waiter(), pair.root, "any") == 2
+    pair.prove_empty()

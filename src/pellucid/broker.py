@@ -610,6 +610,11 @@ class Broker:
         """
         return self._outbox.counted(self._tables.cache, obj, perspective, key)
 
+    def take_request(self) -> int:
+        """Give a request number that no call has or will have."""
+        self._last_request += 1
+        return self._last_request
+
     @property
     def pending(self) -> dict[int, Any]:
         """The waiters of the calls that wait for their answers, by request number."""
