@@ -173,6 +173,19 @@ def test_no_call_before_the_dialect() -> None:
     assert client.counts() == {}
 
 
+def test_a_server_may_call_before_the_dialect() -> None:
+    """What it writes then has no words of any vocabulary, and is understood in all."""
+    client = Side(Broker("client", root=Echo()))
+    server = Side(Broker("server", root=Echo()))
+    reference, waiter = RemoteReference(server.broker, b"root"), Waiter()
+    server.broker.call(waiter, reference, "echo", ([b"list", 1],))
+    data = server.broker.data_to_send()
+    assert data.startswith(OFFER)
+    client.feed(data)
+    server.feed(client.take())
+    assert waiter.result() == [b"list", 1]
+
+
 def test_calls_may_be_right_behind_the_dialect() -> None:
     server = Side(Broker("server", root=Echo()))
     server.take()

@@ -969,6 +969,20 @@ def test_what_is_made_early_can_refer_to_itself() -> None:
     assert found.values[0][0] is found
 
 
+def test_a_reader_may_tell_what_it_is_as_soon_as_it_knows() -> None:
+    def read(sexp: Any, decoder: Decoder, made: Any) -> Any:
+        box = Box()
+        assert decoder.part(sexp[1]) == ["kind"]
+        decoder.bind(box)
+        box.values = decoder.part(sexp[2])
+        return box
+
+    kind = [b"list", [b"unicode", b"kind"]]
+    found = decoded([b"reference", 1, [b"x.R", kind, [b"list", [b"dereference", 1]]]], raw(read))
+    assert found.values == [found]
+    assert decoded([b"x.R", kind, [b"list"]], raw(read)).values == []
+
+
 def test_without_an_early_object_it_is_put_in_later() -> None:
     def read(sexp: Any, decoder: Decoder, made: Any) -> Any:
         return tuple(decoder.part(one) for one in sexp[1:])

@@ -142,3 +142,12 @@ def test_things_go_away_in_any_thread() -> None:
     while holder.owes():
         taken += holder.releases.take(7)
     assert sorted(taken, key=lambda debt: debt if isinstance(debt, int) else -1) == list(range(400))
+
+
+def test_what_went_first_is_released_first() -> None:
+    releases = Releases(Limits(), lambda: None)
+    for luid in (3, 1, 2):
+        releases.owe(luid, 2)
+    assert releases.take(3) == [3, 3, 1]
+    releases.owe(3, 1)
+    assert releases.take(9) == [1, 2, 2, 3]

@@ -431,7 +431,8 @@ class Broker:
         """
         if self.closed:
             raise DeadReferenceError("the connection of this reference has ended")
-        if not self.ready:
+        # What a server writes before the client has chosen is understood in every dialect.
+        if not self.ready and not self._is_server:
             raise LocalProtocolError("no call can be made before the dialect is agreed")
         owner: object = reference.origin
         if owner is not self:

@@ -18,7 +18,7 @@ cdef class Decoder:
     cdef bytes _data
     cdef tuple _words
     cdef Py_ssize_t _depth, _seen, _inner
-    cdef object _hashing, _holes, _unread, _failed
+    cdef object _hashing, _holes, _unread, _failed, _raw_number
     cdef list _path
     cdef readonly object skipped
 
@@ -72,6 +72,7 @@ cdef class Decoder:
     cdef object _registered(self, bytes tag, Py_ssize_t count, Py_ssize_t depth, number)
     @cython.locals(steps=Py_ssize_t, inner=Py_ssize_t)
     cdef object _raw(self, reader, bytes tag, Py_ssize_t count, Py_ssize_t depth, number)
+    cpdef bind(self, value)
     cdef object _note_skipped(self, sexp)
     @cython.locals(pos=Py_ssize_t, seen=Py_ssize_t)
     cpdef part(self, sexp)

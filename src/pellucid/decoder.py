@@ -69,6 +69,7 @@ class Decoder:
         "_holes",
         "_inner",
         "_path",
+        "_raw_number",
         "_seen",
         "_unread",
         "_words",
@@ -104,8 +105,10 @@ class Decoder:
         self._holes: Any = None
         # How often a hole was put anywhere, or something put off.
         self._seen = 0
-        # How deep what is in a value is that the application reads itself; and what failed there.
+        # How deep what is in a value is that the application reads itself; what failed there; and
+        # the number of that value.
         self._inner = self._failed = 0
+        self._raw_number: Any = None
         self._path: list[str] = []
         # The lists in what the application reads itself, by where their second items are; and where
         # those are that it did not look at.
@@ -616,8 +619,9 @@ class Decoder:
         if sexp is None:
             sexp = unread(self._data, self.pos, self.dialect, tag, count, self._unread)
         made = reader.make()
-        if made is not None and number is not None:
-            self._holes.bind(number, made)
+        outer, self._raw_number = self._raw_number, number
+        if made is not None:
+            self.bind(made)
         steps = len(self._path)
         inner, self._inner = self._inner, depth
         try:
@@ -627,7 +631,7 @@ class Decoder:
                 del self._path[steps:]
             raise
         finally:
-            self._inner = inner
+            self._inner, self._raw_number = inner, outer
         if number is not None and made is not None and value is not made:
             self._holes.bind(number, value)
         # What failed in there may have been caught.
@@ -635,6 +639,11 @@ class Decoder:
         self._note_skipped(sexp)
         self.pos = sexp.end
         return value
+
+    def bind(self, value: Any) -> None:
+        """Tell what the item is that is being read, for what in it refers to it."""
+        if self._raw_number is not None:
+            self._holes.bind(self._raw_number, value)
 
     def _note_skipped(self, sexp: Unread) -> None:
         for one in sexp:

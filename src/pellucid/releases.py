@@ -4,7 +4,7 @@ Both tables of what is held share it. Finalizers report to it from any thread, a
 (Wire document, sections 9 and 11.)
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -45,7 +45,7 @@ class Releases:
         self._limits = limits
         self._wake = wake
         self.gone: deque[Gone] = deque()
-        self.owed: dict[Debt, int] = {}
+        self.owed: OrderedDict[Debt, int] = OrderedDict()
         self._awake = False
         self._open = True
         self.received: list[Received] = []
@@ -98,17 +98,21 @@ class Releases:
             self.wake()
 
     def take(self, most: int) -> list[Debt]:
-        """Give what to release now, once for each message that is due, at most `most`."""
+        """Give what to release now, once for each message that is due, at most `most`.
+
+        What went away first comes first.
+        """
         self._awake = False
         while self.gone:
             self.gone.popleft().settle()
         taken: list[Debt] = []
         while self.owed and len(taken) < most:
-            debt, count = self.owed.popitem()
+            debt, count = self.owed.popitem(last=False)
             now = min(count, most - len(taken))
             taken.extend([debt] * now)
             if count > now:
                 self.owed[debt] = count - now
+                self.owed.move_to_end(debt, last=False)
         return taken
 
     @property
