@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "holes": {"errors"},
     "hashing": {"limits", "errors", "holes"},
     "selfcycles": {"banana", "places"},
-    "parts": {"banana", "errors", "places"},
+    "parts": {"banana", "errors", "limits", "places"},
     "encoder": {
         *{"banana", "registry", "limits", "errors", "ports", "atoms", "places", "selfcycles"},
         "parts",

@@ -420,7 +420,7 @@ def test_longest_string() -> None:
     data = string_token(b"x" * SIZE, PB)
     assert decode(data) == b"x" * SIZE
     with pytest.raises(LimitExceeded) as caught:
-        string_token(b"x" * (SIZE + 1), PB)
+        encode(b"x" * (SIZE + 1))
     assert (caught.value.limit, caught.value.value) == ("string_bytes", SIZE + 1)
     assert not caught.value.remote
 
@@ -429,9 +429,26 @@ def test_longest_list() -> None:
     assert list_header(SIZE) == bytes.fromhex("00002880")
     assert decode(encode([0] * SIZE)) == [0] * SIZE
     with pytest.raises(LimitExceeded) as caught:
-        list_header(SIZE + 1)
+        encode([0] * (SIZE + 1))
     assert (caught.value.limit, caught.value.value) == ("list_items", SIZE + 1)
     assert not caught.value.remote
+
+
+class Wide(Limits):
+    _largest = 1 << 30
+    _widest = 7 * 128
+
+
+def test_two_sides_may_agree_on_more() -> None:
+    """It is a bound of those who read, and not of the bytes."""
+    wide = Wide(string_bytes=SIZE + 1, list_items=SIZE + 1, integer_bits=7 * 128)
+    for value in (b"x" * (SIZE + 1), [0] * (SIZE + 1), 1 << 7 * 127, -(1 << 600)):
+        with pytest.raises(LimitExceeded):
+            encode(value)
+        data = encode(value, limits=wide)
+        assert decode(data, limits=wide) == value
+        with pytest.raises((LimitExceeded, RemoteProtocolError)):
+            decode(data)
 
 
 def nested(depth: int) -> Any:

@@ -181,6 +181,20 @@ def test_each_limit_is_tested_here() -> None:
 # Where each acts.
 
 
+def test_integer_bits() -> None:
+    server = Served(integer_bits=40)
+    assert b"int" in server.ask(1 << 34)
+    server.ask(1 << 42)
+    (error,) = server.closed
+    assert str(error) == "a prefix has more than 6 digits"
+    joined = pair(integer_bits=40)
+    assert joined.ask("echo", -(1 << 39)) == -(1 << 39)
+    assert refused(joined, "echo", 1 << 40).limit == "integer_bits"
+    for wrong in (31, 449):
+        with pytest.raises(ValueError, match=r"limits\.integer_bits is from 32 to"):
+            Limits(integer_bits=wrong)
+
+
 def test_string_bytes() -> None:
     server = Served(string_bytes=50)
     assert b"bytes" in server.ask(b"x" * 50)

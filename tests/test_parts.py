@@ -6,6 +6,7 @@ import pytest
 
 from pellucid.banana import PB, encode
 from pellucid.errors import InsecureJelly, LimitExceeded
+from pellucid.limits import Limits
 from pellucid.parts import Part, Unread, flatten, unread
 
 
@@ -16,7 +17,7 @@ def joined(pieces: list[Any]) -> bytes:
 def test_an_s_expression_is_bytes_and_parts_in_turn() -> None:
     first, second = Part(0), Part(1)
     sexp = [b"x.P", first, (1, [second, 1.5]), b"list"]
-    pieces = flatten(sexp, PB, 9)
+    pieces = flatten(sexp, PB, 9, Limits())
     assert pieces[1::2] == [first, second]
     assert pieces[1] is first
     assert pieces[3] is second
@@ -26,21 +27,21 @@ def test_an_s_expression_is_bytes_and_parts_in_turn() -> None:
 
 
 def test_what_has_no_parts_is_one_piece() -> None:
-    assert flatten([b"remote", 7], PB, 9) == [encode([b"remote", 7])]
-    assert flatten(7, PB, 9) == [encode(7)]
+    assert flatten([b"remote", 7], PB, 9, Limits()) == [encode([b"remote", 7])]
+    assert flatten(7, PB, 9, Limits()) == [encode(7)]
 
 
 @pytest.mark.parametrize("sexp", ["text", None, [b"x", {}]])
 def test_what_is_no_s_expression_is_refused(sexp: Any) -> None:
     with pytest.raises(InsecureJelly, match="an s-expression can't hold"):
-        flatten(sexp, PB, 9)
+        flatten(sexp, PB, 9, Limits())
 
 
 def test_nesting_is_bounded() -> None:
     sexp: list[Any] = []
     sexp.append(sexp)
     with pytest.raises(InsecureJelly, match="nested too deep"):
-        flatten(sexp, PB, 9)
+        flatten(sexp, PB, 9, Limits())
 
 
 def read(*items: Any) -> tuple[Unread, dict[int, Unread], bytes]:
@@ -78,3 +79,16 @@ def test_reading_is_bounded_in_depth() -> None:
     with pytest.raises(LimitExceeded) as caught:
         unread(data, 0, PB, b"x.P", 1, {})
     assert caught.value.remote
+
+
+def test_sizes_are_bounded() -> None:
+    limits = Limits(list_items=2, string_bytes=3, integer_bits=32)
+    assert flatten([b"abc", 15], PB, 9, limits) == [encode([b"abc", 15])]
+    for sexp, limit in (
+        ([1, 2, 3], "list_items"),
+        (b"abcd", "string_bytes"),
+        (1 << 32, "integer_bits"),
+    ):
+        with pytest.raises(LimitExceeded) as caught:
+            flatten([sexp], PB, 9, limits)
+        assert caught.value.limit == limit

@@ -3,15 +3,15 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-cdef int _LIST, _INT, _STRING, _NEG, _FLOAT, _LONGINT, _LONGNEG, _VOCAB, _DIGITS, _BITS, _DEPTH
-cdef int64_t _SIZE, _HUGE, _ROOM
+cdef int _LIST, _INT, _STRING, _NEG, _FLOAT, _LONGINT, _LONGNEG, _VOCAB, _BITS, _DEPTH
+cdef int64_t _HUGE, _ROOM
 cdef object _DOUBLE
 cdef tuple _INTS, _LISTS, _STRINGS
 
 @cython.locals(out=bytearray)
 cdef bytes _token(object n, int kind)
 
-cpdef bytes int_token(object n)
+cpdef bytes int_token(object n, int64_t most=*)
 
 cpdef bytes list_header(Py_ssize_t n)
 

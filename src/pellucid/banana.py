@@ -27,11 +27,10 @@ _FLOAT, _LONGINT, _LONGNEG, _VOCAB = 0x84, 0x85, 0x86, 0x87
 LIST, INT, STRING, NEG = _LIST, _INT, _STRING, _NEG
 FLOAT, LONGINT, LONGNEG, VOCAB = _FLOAT, _LONGINT, _LONGNEG, _VOCAB
 
-_DIGITS: Final = 64
-_BITS: Final = 7 * _DIGITS
-_SIZE: Final = 640 * 1024
+_BITS: Final = 448
 _DEPTH: Final = 256
 DEPTH = _DEPTH
+_WIRE: Final = Limits()
 # What a prefix of more than 8 digits counts as, where it is a size. Above all that is allowed.
 _HUGE: Final = 1 << 56
 # The room for one read, where no buffer was given.
@@ -90,8 +89,8 @@ def _over(limit: str, value: int, bound: int, remote: bool) -> LimitExceeded:
     return LimitExceeded(text, limit=limit, value=value, remote=remote)
 
 
-def int_token(n: int) -> bytes:
-    """Give the item of an integer. Raises LimitExceeded if it has more than 448 bits."""
+def int_token(n: int, most: int = _BITS) -> bytes:
+    """Give the item of an integer. Raises LimitExceeded if it has more than `most` bits."""
     if 0 <= n < 0x80:
         return _INTS[n]
     if 0 <= n < 0x80000000:
@@ -99,63 +98,63 @@ def int_token(n: int) -> bytes:
     if -0x80000000 <= n < 0:
         return _token(-n, _NEG)
     bits = n.bit_length()
-    if bits > _BITS:
-        text = f"an integer of {bits} bits can't be sent, {_BITS} can"
+    if bits > most:
+        text = f"an integer of {bits} bits can't be sent, {most} can"
         raise LimitExceeded(text, limit="integer_bits", value=bits)
     return _token(n, _LONGINT) if n > 0 else _token(-n, _LONGNEG)
 
 
 def list_header(n: int) -> bytes:
-    """Give what goes before the `n` items of a list. Raises LimitExceeded if they are too many."""
-    if n < 0x80:
-        return _LISTS[n]
-    if n > _SIZE:
-        raise _over("list_items", n, _SIZE, False)
-    return _token(n, _LIST)
+    """Give what goes before the `n` items of a list, however many they are."""
+    return _LISTS[n] if n < 0x80 else _token(n, _LIST)
 
 
 def string_token(data: bytes, dialect: Dialect) -> bytes:
-    """Give the item of a byte string, by its number if the dialect has one.
-
-    Raises LimitExceeded if it is too long.
-    """
+    """Give the item of a byte string of any length, by its number if the dialect has one."""
     size = len(data)
     # Hashing a long string, to find nothing, would cost as much as copying it.
     if size <= dialect.longest:
         token: bytes | None = dialect.tokens.get(data)
         if token is not None:
             return token
-    if size < 0x80:
-        return _STRINGS[size] + data
-    if size > _SIZE:
-        raise _over("string_bytes", size, _SIZE, False)
-    return _token(size, _STRING) + data
+    return (_STRINGS[size] if size < 0x80 else _token(size, _STRING)) + data
 
 
 def _find(dialect: Dialect | str) -> Dialect:
     return DIALECTS[dialect] if isinstance(dialect, str) else dialect
 
 
-def encode(sexp: Sexp, dialect: Dialect | str = "pb", depth: int = _DEPTH) -> bytes:
+def encode(
+    sexp: Sexp,
+    dialect: Dialect | str = "pb",
+    depth: int = _DEPTH,
+    limits: Limits = _WIRE,
+) -> bytes:
     """Give the bytes of an s-expression, nested `depth` deep at most. A bool goes as 0 or 1.
 
-    Raises LimitExceeded for what the wire can't carry, and TypeError for what is no s-expression.
+    Raises LimitExceeded for what is over the sizes in `limits`, which are the wire's own if they
+    are not given, and TypeError for what is no s-expression.
     """
     chosen = _find(dialect)
+    string_bytes, list_items, bits = limits.string_bytes, limits.list_items, limits.integer_bits
     out: list[bytes] = []
     stack: list[Iterator[Sexp]] = [iter((sexp,))]
     while stack:
         for item in stack[-1]:
             kind = type(item)
             if kind is bytes:
+                if len(item) > string_bytes:
+                    raise _over("string_bytes", len(item), string_bytes, False)
                 out.append(string_token(item, chosen))
             elif kind is int or kind is bool:
-                out.append(int_token(item))
+                out.append(int_token(item, bits))
             elif kind is float:
                 out.append(b"\x84" + _DOUBLE.pack(item))
             elif isinstance(item, list):
                 if len(stack) > depth:
                     raise _over("depth_sent", len(stack), depth, False)
+                if len(item) > list_items:
+                    raise _over("list_items", len(item), list_items, False)
                 out.append(list_header(len(item)))
                 stack.append(iter(item))
                 break
@@ -166,13 +165,18 @@ def encode(sexp: Sexp, dialect: Dialect | str = "pb", depth: int = _DEPTH) -> by
     return b"".join(out)
 
 
-def decode(data: bytes, dialect: Dialect | str = "pb", depth: int = _DEPTH) -> Sexp:
+def decode(
+    data: bytes,
+    dialect: Dialect | str = "pb",
+    depth: int = _DEPTH,
+    limits: Limits = _WIRE,
+) -> Sexp:
     """Give the s-expression that `data` is, the whole of it, nested `depth` deep at most.
 
-    Raises RemoteProtocolError or LimitExceeded, the limits being those of `Limits()`.
+    Raises RemoteProtocolError, and LimitExceeded for what is over `limits`.
     """
     chosen = _find(dialect)
-    framer = Framer(chosen, Limits())
+    framer = Framer(chosen, limits)
     framer.feed(data)
     message = framer.next_message()
     if message is None:
@@ -283,7 +287,7 @@ class Framer:
 
     def __init__(self, dialect: Dialect, limits: Limits, buffer: memoryview | None = None) -> None:
         self.dialect = dialect  # may be set between two items
-        self.digits = _DIGITS  # so many a prefix may have
+        self.digits = -(-limits.integer_bits // 7)  # so many a prefix may have
         self.broken: PBError | None = None
         self.examined = 0
         self.copied = 0

@@ -680,7 +680,7 @@ class Decoder:
 
     def _apart(self, sexp: Any) -> Any:
         other = Decoder(
-            encode(sexp, self.dialect),
+            encode(sexp, self.dialect, limits=self.limits),
             self.dialect,
             self.limits,
             self.registry,

@@ -21,7 +21,7 @@ cdef class Encoder:
     cdef object _parts
     cdef Py_ssize_t _numbered, _longest, _short, _level, _head
     cdef bint _copies, _tuples
-    cdef Py_ssize_t _string_bytes, _list_items, _depth
+    cdef Py_ssize_t _string_bytes, _list_items, _depth, _bits
     cdef bytes _none, _true, _false, _text, _reference, _dereference
 
     cdef bytes _tagged(self, Py_ssize_t n, bytes tag)
@@ -50,7 +50,7 @@ cdef class Encoder:
     cdef object _value(self, value, Py_ssize_t depth)
     cdef object _unicode(self, str value)
     @cython.locals(size=Py_ssize_t)
-    cdef bytes _string(self, bytes data)
+    cpdef bytes string(self, bytes data)
     cdef bint _opens(self, value, Py_ssize_t size, bytes word, Py_ssize_t depth) except -1
     cdef object _deeper(self, Py_ssize_t depth)
     @cython.locals(head=bytes)

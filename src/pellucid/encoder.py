@@ -38,6 +38,7 @@ class Encoder:
     """
 
     __slots__ = (
+        "_bits",
         "_copies",
         "_depth",
         "_dereference",
@@ -109,6 +110,7 @@ class Encoder:
         self._short = min(0x80, limits.string_bytes + 1)
         self._string_bytes = limits.string_bytes
         self._list_items = limits.list_items
+        self._bits = limits.integer_bits
         self._depth = limits.depth_sent
 
     def _tagged(self, n: int, tag: bytes) -> bytes:
@@ -120,7 +122,7 @@ class Encoder:
 
     def write_sexp(self, sexp: Sexp) -> None:
         """Write an s-expression as it stands."""
-        self.out.append(encode(sexp, self.dialect))
+        self.out.append(encode(sexp, self.dialect, limits=self.limits))
 
     def write_remote(self, luid: int | bytes) -> None:
         """Write a reference to an own object."""
@@ -194,7 +196,7 @@ class Encoder:
             sexp = build()
         finally:
             self._level, self._parts, self._head = level, outer, outer_head
-        pieces = flatten(sexp, self.dialect, DEPTH)
+        pieces = flatten(sexp, self.dialect, DEPTH, self.limits)
         placed: list[Part] = pieces[1::2]
         if any(map(is_not, placed, parts)) or len(placed) != len(parts):
             self._reorder(placed, parts, at + 1)
@@ -257,7 +259,7 @@ class Encoder:
         self._copies = True
         self._slots[id(obj)] = len(self.out)
         self._kept.append(obj)
-        self.out.append(list_header(size) + self._string(word))
+        self.out.append(list_header(size) + self.string(word))
 
     def _state(self, state: object, depth: int) -> None:
         try:
@@ -345,9 +347,9 @@ class Encoder:
         if kind is str:
             self._unicode(value)
         elif kind is int:
-            self.out.append(_INTS[value] if 0 <= value < 1024 else int_token(value))
+            self.out.append(_INTS[value] if 0 <= value < 1024 else int_token(value, self._bits))
         elif kind is bytes:
-            self.out.append(self._string(value))
+            self.out.append(self.string(value))
         elif kind is list:
             self._sequence(value, b"list", depth)
         elif kind is dict:
@@ -374,9 +376,10 @@ class Encoder:
             data = value.encode()
         except UnicodeEncodeError:
             raise InsecureJelly("a text with lone surrogates can't be sent") from None
-        self.out.append(self._text + self._string(data))
+        self.out.append(self._text + self.string(data))
 
-    def _string(self, data: bytes) -> bytes:
+    def string(self, data: bytes) -> bytes:
+        """Give the item of a byte string. Raises LimitExceeded if it is too long."""
         size = len(data)
         if size > self._longest and size < self._short:
             return bytes((size, _STRING)) + data
@@ -504,11 +507,14 @@ class Encoder:
             raise InsecureJelly("a decimal.Decimal that is not finite can't be sent")
         number = int(Decimal((sign, digits, 0)))
         self.out.append(
-            list_header(3) + self._words[b"decimal"] + int_token(number) + int_token(exponent)
+            list_header(3)
+            + self._words[b"decimal"]
+            + int_token(number, self._bits)
+            + int_token(exponent, self._bits)
         )
 
     def _date(self, word: bytes, text: str) -> None:
-        self.out.append(list_header(2) + self._words[word] + self._string(text.encode()))
+        self.out.append(list_header(2) + self._words[word] + self.string(text.encode()))
 
 
 def _naive(value: datetime | time, kind: type) -> None:

@@ -1,6 +1,7 @@
 """Every number that bounds what a connection may cost, and the ledger that holds it to them."""
 
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 from .errors import LimitExceeded
 
@@ -20,6 +21,8 @@ class Limits:
         Twisted peer closes the connection over a longer one. It may be lowered, not raised.
       list_items: The wire's own bound on the elements of one list, its tag included. It may be
         lowered, not raised.
+      integer_bits: The wire's own bound on an integer: 64 digits of 7 bits. It may be lowered to
+        32, not raised.
       message_bytes: One whole message. Twisted has no bound; 25 strings of the largest size fit.
       items: Items in one message, at all depths. The longest list that the wire allows fits.
       depth_received: Nesting of a received value, 256 at most. Twisted sends no more than about
@@ -70,8 +73,13 @@ class Limits:
         run.
     """
 
+    # A face may know that both sides take more.
+    _largest: ClassVar[int] = 655_360
+    _widest: ClassVar[int] = 448
+
     string_bytes: int = 655_360
     list_items: int = 655_360
+    integer_bits: int = 448
     message_bytes: int = 16 * 1024 * 1024
     items: int = 1_000_000
     depth_received: int = 256
@@ -103,8 +111,10 @@ class Limits:
             if not value > 0:
                 raise ValueError(f"limits.{field.name} must be above 0, not {value!r}")
         for name in ("string_bytes", "list_items"):
-            if getattr(self, name) > 655_360:
+            if getattr(self, name) > self._largest:
                 raise ValueError(f"limits.{name} can't be above the wire's own 655360")
+        if not 32 <= self.integer_bits <= self._widest:
+            raise ValueError("limits.integer_bits is from 32 to the wire's own 448")
         if max(self.depth_received, self.depth_sent) > 256:
             raise ValueError("limits.depth_received and limits.depth_sent can't be above 256")
 

@@ -212,7 +212,7 @@ class Writer:
         """
         encoder = self._encoder
         try:
-            word = string_token(name.encode(), self.dialect)
+            word = encoder.string(name.encode())
         except UnicodeEncodeError:
             raise InsecureJelly("a method name with lone surrogates can't be sent") from None
         encoder.raw(

@@ -8,6 +8,7 @@ from typing import Any
 
 from .banana import DEPTH, LIST, Dialect, Sexp, encode, list_header, read_item
 from .errors import InsecureJelly, LimitExceeded
+from .limits import Limits
 from .places import head
 
 __all__ = ["Part", "Unread", "flatten", "unread"]
@@ -40,21 +41,26 @@ class Unread(list[Any]):
         self.value: Any = None
 
 
-def flatten(sexp: Any, dialect: Dialect, depth: int) -> list[Any]:
+def flatten(sexp: Any, dialect: Dialect, depth: int, limits: Limits) -> list[Any]:
     """Give an s-expression with parts in it as bytes and the parts, one after the other.
 
     There are bytes between any two parts, which may be none. Raises InsecureJelly for what is no
-    s-expression or is nested more than `depth` deep.
+    s-expression or is nested more than `depth` deep, and LimitExceeded for what is over `limits`.
     """
     found: list[Any] = []
     written: list[bytes] = []
-    _flatten(sexp, dialect, depth, found, written)
+    _flatten(sexp, dialect, depth, limits, found, written)
     found.append(b"".join(written))
     return found
 
 
 def _flatten(
-    sexp: Any, dialect: Dialect, depth: int, found: list[Any], written: list[bytes]
+    sexp: Any,
+    dialect: Dialect,
+    depth: int,
+    limits: Limits,
+    found: list[Any],
+    written: list[bytes],
 ) -> None:
     kind = type(sexp)
     if kind is Part:
@@ -64,12 +70,19 @@ def _flatten(
     elif kind is list or kind is tuple:
         if depth <= 0:
             raise InsecureJelly("an s-expression is nested too deep")
-        written.append(list_header(len(sexp)))
+        size = len(sexp)
+        if size > limits.list_items:
+            raise LimitExceeded(
+                f"a list of {size} items can't be sent, limits.list_items is {limits.list_items}",
+                limit="list_items",
+                value=size,
+            )
+        written.append(list_header(size))
         for member in sexp:
-            _flatten(member, dialect, depth - 1, found, written)
+            _flatten(member, dialect, depth - 1, limits, found, written)
     else:
         try:
-            written.append(encode(sexp, dialect))
+            written.append(encode(sexp, dialect, limits=limits))
         except TypeError as error:
             raise InsecureJelly(str(error)) from None
 
