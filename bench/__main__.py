@@ -18,7 +18,13 @@ from twisted.spread import jelly as twisted_jelly
 from pellucid import banana, jelly
 from pellucid.limits import Limits
 
-KINDS = ("pellucid", "twisted")
+# What is measured, by how its processes are started: the Twisted face runs Twisted's own programs.
+KINDS = {
+    "asyncio": ("-m", "bench.peers", "pellucid"),
+    "Twisted face": ("-m", "pellucid.twisted", "-m", "bench.peers", "twisted"),
+    "Twisted PB": ("-m", "bench.peers", "twisted"),
+}
+BASE = "Twisted PB"
 WORKLOADS = ("sequential", "in flight")
 
 
@@ -113,29 +119,33 @@ def measure_framer() -> None:
 
 def measure_calls(rounds: int, seconds: float) -> None:
     """Print how calls between two processes compare."""
-    servers = {kind: start(f"{kind}-server") for kind in KINDS}
+    servers = {kind: start(kind, "server") for kind in KINDS}
     try:
         ports = {kind: read_line(server) for kind, server in servers.items()}
-        print(f"\n{'calls':<20}{'Pellucid /s':>14}{'Twisted PB /s':>16}{'ratio':>24}")
+        print(f"\n{'calls':<20}{'':<16}{'calls /s':>12}{'x Twisted PB':>24}")
         for workload in WORKLOADS:
             rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
             for number in range(rounds):
                 for kind in KINDS if number % 2 else reversed(KINDS):
-                    client = start(f"{kind}-client", ports[kind], workload, str(seconds))
+                    client = start(kind, "client", ports[kind], workload, str(seconds))
                     rates[kind].append(float(read_line(client)))
                     client.wait()
-            ratios = [a / b for a, b in zip(rates["pellucid"], rates["twisted"], strict=True)]
-            ours, theirs = (statistics.median(rates[kind]) for kind in KINDS)
-            print(f"{workload:<20}{ours:>14,.0f}{theirs:>16,.0f}{spread(ratios):>24}")
+            for kind in KINDS:
+                ratios = [a / b for a, b in zip(rates[kind], rates[BASE], strict=True)]
+                shown = "" if kind == BASE else spread(ratios)
+                print(
+                    f"{workload:<20}{kind:<16}{statistics.median(rates[kind]):>12,.0f}{shown:>24}"
+                )
     finally:
         for server in servers.values():
             server.terminate()
             server.wait()
 
 
-def start(*arguments: str) -> "subprocess.Popen[str]":
+def start(kind: str, role: str, *arguments: str) -> "subprocess.Popen[str]":
     """Start one of the measured processes."""
-    command = [sys.executable, "-m", "bench.peers", *arguments]
+    *how, name = KINDS[kind]
+    command = [sys.executable, *how, f"{name}-{role}", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
