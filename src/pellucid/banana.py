@@ -125,10 +125,7 @@ def _find(dialect: Dialect | str) -> Dialect:
 
 
 def encode(
-    sexp: Sexp,
-    dialect: Dialect | str = "pb",
-    depth: int = _DEPTH,
-    limits: Limits = _WIRE,
+    sexp: Sexp, dialect: Dialect | str = "pb", depth: int = _DEPTH, limits: Limits = _WIRE
 ) -> bytes:
     """Give the bytes of an s-expression, nested `depth` deep at most. A bool goes as 0 or 1.
 
@@ -166,10 +163,7 @@ def encode(
 
 
 def decode(
-    data: bytes,
-    dialect: Dialect | str = "pb",
-    depth: int = _DEPTH,
-    limits: Limits = _WIRE,
+    data: bytes, dialect: Dialect | str = "pb", depth: int = _DEPTH, limits: Limits = _WIRE
 ) -> Sexp:
     """Give the s-expression that `data` is, the whole of it, nested `depth` deep at most.
 

@@ -439,10 +439,10 @@ class Broker:
             raise LocalProtocolError("a reference of another connection")
         if not self.ledger.has_room("out_bytes"):
             self.ledger.charge("out_bytes", 1)
-        if waiter is not None:
-            self.ledger.charge("calls_pending")
         outbox = self._outbox
         wants_answer = waiter is not None
+        if wants_answer:
+            self.ledger.charge("calls_pending")
         request = self._last_request = self._last_request + 1
         if outbox.writing:
             if wants_answer:

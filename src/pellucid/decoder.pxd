@@ -34,6 +34,7 @@ cdef class Decoder:
     cdef object _skip(self, Py_ssize_t count)
     @cython.locals(start=Py_ssize_t, mark=Py_ssize_t)
     cpdef value(self, where)
+    cdef object _too_deep(self, where)
     cdef object _check_tags(self, allows)
     cdef object _at(self, where, Py_ssize_t start)
     @cython.locals(data=bytes, pos=Py_ssize_t, kind=int64_t, shift=int, size=int64_t,

@@ -189,25 +189,9 @@ class Decoder:
                 registry.end_unit(mark, True)
             return value
         except RecursionError:
-            error = LimitExceeded(
-                "nested too deep for the stack that is left",
-                limit="depth_received",
-                value=len(self._path),
-                remote=True,
-                where=where,
-            )
-        except LimitExceeded as found:
-            error = LimitExceeded(
-                str(found),
-                limit=found.limit,
-                value=found.value,
-                remote=True,
-                where=self._at(where, start),
-            )
-            error.__cause__ = found.__cause__
-        except InsecureJelly as found:
-            error = InsecureJelly(str(found), where=self._at(where, start), remote=True)
-            error.__cause__ = found.__cause__
+            error = self._too_deep(where)
+        except (InsecureJelly, LimitExceeded) as found:
+            error = _told(found, self._at(where, start))
         finally:
             self._holes = None
             self._seen = 0
@@ -220,6 +204,15 @@ class Decoder:
         finally:
             # Its traceback holds this frame, and with it whatever is further up the stack.
             del error
+
+    def _too_deep(self, where: str) -> LimitExceeded:
+        return LimitExceeded(
+            "nested too deep for the stack that is left",
+            limit="depth_received",
+            value=len(self._path),
+            remote=True,
+            where=where,
+        )
 
     def _check_tags(self, allows: Callable[[bytes], bool]) -> None:
         for _, frames in walk(self._data, self.pos, self.dialect):
@@ -738,6 +731,19 @@ class Decoder:
             raise
         except Exception as error:
             _failed("looking up an id", error)
+
+
+def _told(found: InsecureJelly | LimitExceeded, where: str) -> InsecureJelly | LimitExceeded:
+    """Give what was found, without its traceback, and with the place."""
+    error: InsecureJelly | LimitExceeded
+    if isinstance(found, LimitExceeded):
+        error = LimitExceeded(
+            str(found), limit=found.limit, value=found.value, remote=True, where=where
+        )
+    else:
+        error = InsecureJelly(str(found), where=where, remote=True)
+    error.__cause__ = found.__cause__
+    return error
 
 
 def _is_read(part: Any) -> bool:
