@@ -445,9 +445,7 @@ class Broker:
             self.ledger.charge("calls_pending")
         request = self._last_request = self._last_request + 1
         if outbox.writing:
-            if wants_answer:
-                self._pending[request] = waiter
-            outbox.call_later(self._not_sent, request, reference, name, wants_answer, args, kwargs)
+            self._call_behind(request, waiter, reference, name, wants_answer, args, kwargs)
             return request
         if self.releases.gone or self.releases.owed:
             # What was dropped before a call is released before it.
@@ -466,6 +464,12 @@ class Broker:
         if outbox.later:
             outbox.send_later()
         return request
+
+    def _call_behind(self, request: int, waiter: Any, *call: Any) -> None:
+        """Call behind the message that is being written."""
+        if waiter is not None:
+            self._pending[request] = waiter
+        self._outbox.call_later(self._not_sent, request, *call)
 
     def _not_sent(self, request: int, error: BaseException) -> None:
         """Tell what is wrong with a call that was to be sent later."""
