@@ -1827,3 +1827,20 @@ def test_a_request_number_can_be_taken() -> None:
     assert pair.client.broker.take_request() == 1
     assert pair.client.broker.call(Waiter(), pair.root, "any") == 2
     pair.prove_empty()
+
+
+def test_what_is_to_be_done_behind_a_message() -> None:
+    done: list[str] = []
+
+    class Busy:
+        def write_jelly(self, encoder: Any) -> None:
+            pair.client.broker.behind(lambda: done.append("behind"))
+            done.append("written")
+            encoder.write_sexp(5)
+
+    pair = join(Echo())
+    assert pair.ask("echo", Busy()) == 5
+    assert done == ["written", "behind"]
+    pair.client.broker.behind(lambda: done.append("now"))
+    assert done[-1] == "now"
+    pair.prove_empty()

@@ -615,6 +615,13 @@ class Broker:
         """
         return self._outbox.counted(self._tables.cache, obj, perspective, key)
 
+    def behind(self, act: Callable[[], object]) -> None:
+        """Call `act()`, when the message that is being written is, or now if none is."""
+        if self._outbox.writing:
+            self._outbox.later.append(act)
+        else:
+            act()
+
     def take_request(self) -> int:
         """Give a request number that no call has or will have."""
         self._last_request += 1
