@@ -1,0 +1,153 @@
+"""Running the methods that the other side calls, and answering.
+
+A method is run at once, and answered at once unless it gave a Deferred or was `async def`.
+"""
+
+from collections.abc import Callable
+from types import CoroutineType
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python import log
+from twisted.python.failure import Failure
+
+from .. import errors as core_errors
+from ..broker import Broker as Core
+from ..events import CallReceived
+from ..login import LoggedIn
+from .errors import Error, NoSuchMethod, translated
+from .failures import as_sent
+from .flavors import Referenceable
+from .logs import SHOWN, log_seldom, shown
+from .seldom import Seldom
+from .views import as_lists
+
+__all__ = ["AsItStands", "Calls"]
+
+_LATER = (Deferred, CoroutineType)
+_FOR_WHOM_THEY_SAY = (Referenceable, LoggedIn)
+_NO_KEYWORDS: dict[str, Any] = {}
+
+
+class AsItStands:
+    """A value that is an s-expression already."""
+
+    __slots__ = ("sexp",)
+
+    def __init__(self, sexp: Any) -> None:
+        self.sexp = sexp
+
+    def write_jelly(self, encoder: Any) -> None:
+        """Write it into a message."""
+        encoder.write_sexp(as_lists(self.sexp))
+
+
+class Calls:
+    """The calls that came over one connection.
+
+    `broker` is the Twisted face's Broker, `answered()` is called when there is an answer to send,
+    and `refused(error)` gives what is sent for an answer that can't be.
+    """
+
+    __slots__ = ("_answered", "_broker", "_core", "_refused", "_seldom")
+
+    def __init__(
+        self,
+        broker: Any,
+        core: Core,
+        answered: Callable[[], object],
+        refused: Callable[[BaseException], BaseException],
+        seldom: Seldom,
+    ) -> None:
+        self._broker = broker
+        self._core = core
+        self._answered = answered
+        self._refused = refused
+        self._seldom = seldom
+
+    def start(self, call: CallReceived) -> None:
+        """Run the method that is called."""
+        target = call.target
+        raw = getattr(type(target), "takes_jelly", False)
+        try:
+            if raw:
+                result = target.remoteMessageReceived(self._broker, call.name, *call.args)
+            else:
+                result = target.find_method(call.name)(*call.args, **call.kwargs)
+        except BaseException:
+            self._failed(Failure(), call)
+            return
+        # What came with the call is the method's own affair from here on.
+        call.args = ()
+        call.kwargs = _NO_KEYWORDS
+        if isinstance(result, _LATER):
+            self._wait(result, call, raw)
+        else:
+            self._answer(result, call, raw)
+
+    def _wait(self, result: Any, call: CallReceived, raw: bool) -> None:
+        waiting = result if isinstance(result, Deferred) else Deferred.fromCoroutine(result)
+        waiting.addCallbacks(
+            self._came, self._failed, callbackArgs=(call, raw), errbackArgs=(call,)
+        )
+
+    def _came(self, value: Any, call: CallReceived, raw: bool) -> None:
+        self._answer(value, call, raw)
+        if isinstance(value, LoggedIn):
+            self._core.behind(value.settle)
+
+    def _answer(self, value: Any, call: CallReceived, raw: bool) -> None:
+        if raw:
+            value = AsItStands(value)
+        elif call.perspective is None and isinstance(call.target, _FOR_WHOM_THEY_SAY):
+            # Its arguments are nobody's, and its result is for whom it says.
+            call.perspective = getattr(call.target, "perspective", None)
+        try:
+            refused = self._core.answer(call, value, self._refused)
+        except BaseException:
+            # The other side has heard of it.
+            log.err(None, f"writing the result of {call.name[:SHOWN]!r} was interrupted")
+        else:
+            if refused is not None:
+                self._log_refused(refused, call)
+        self._answered()
+
+    def _failed(self, failure: Failure, call: CallReceived) -> None:
+        broker, core = self._broker, self._core
+        unsafe = getattr(broker.factory, "unsafeTracebacks", False)
+        error, traceback = as_sent(failure, broker.security, unsafe)
+        if not _is_expected(failure):
+            self._log(failure)
+        elif not call.wants_answer:
+            self._log_unheard(failure, call)
+        core.tracebacks = bool(unsafe)
+        core.fail(call, error, traceback)
+        self._answered()
+
+    # What is logged.
+
+    def _log(self, failure: Failure) -> None:
+        if getattr(failure, "is_logged", False):
+            return
+        what = shown(failure), "Peer will receive following PB traceback:"
+        if isinstance(failure.value, NoSuchMethod):
+            log_seldom(self._seldom, log.err, *what)
+        else:
+            log.err(*what)
+
+    def _log_unheard(self, failure: Failure, call: CallReceived) -> None:
+        """Tell, in one line, of an error that no answer tells of."""
+        what, name = type(call.target).__name__, call.name[:SHOWN]
+        text = failure.getErrorMessage()[:SHOWN]
+        line = f"PB: a call that wants no answer failed, {name!r} of a {what}: {text}"
+        log_seldom(self._seldom, log.msg, line)
+
+    def _log_refused(self, refused: BaseException, call: CallReceived) -> None:
+        error = translated(refused)
+        if not isinstance(error, core_errors.Error):
+            log.err(shown(Failure(error)), f"the result of {call.name[:SHOWN]!r} can't be sent")
+
+
+def _is_expected(failure: Failure) -> bool:
+    """Tell whether the caller was meant to see it."""
+    return isinstance(failure.value, core_errors.Error) or failure.check(Error) is not None
