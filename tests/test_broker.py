@@ -1834,13 +1834,13 @@ def test_what_is_to_be_done_behind_a_message() -> None:
 
     class Busy:
         def write_jelly(self, encoder: Any) -> None:
-            pair.client.broker.behind(lambda: done.append("behind"))
+            talking.client.broker.behind(lambda: done.append("behind"))
             done.append("written")
             encoder.write_sexp(5)
 
-    pair = join(Echo())
-    assert pair.ask("echo", Busy()) == 5
+    talking = join(Echo())
+    assert talking.ask("echo", Busy()) == 5
     assert done == ["written", "behind"]
-    pair.client.broker.behind(lambda: done.append("now"))
+    talking.client.broker.behind(lambda: done.append("now"))
     assert done[-1] == "now"
-    pair.prove_empty()
+    talking.prove_empty()

@@ -7,60 +7,40 @@ a test below shows it. Those with a portal are in tests/asyncio/test_login_sessi
 """
 
 import traceback
-from itertools import chain
 from typing import Any
 
 import pytest
 
-from pellucid import messages
-from pellucid.banana import DIALECTS, decode
 from pellucid.broker import Broker
 from pellucid.caches import CacheObserver
 from pellucid.errors import Error, InsecureJelly, NoSuchMethod, PBError, RemoteError
 from pellucid.events import CallCompleted, CallFailed, CallReceived, Event
 from pellucid.flavors import Cacheable, Copyable, Referenceable, RemoteCache, Root, Viewable
-from pellucid.jelly import Decoder
-from pellucid.limits import Limits
 from pellucid.references import RemoteReference
 from pellucid.registry import Registry
 from tests.harness import Later, Side, Waiter
-from tests.recordings import (
-    APP,
-    PORTAL,
-    SESSIONS,
-    Session,
-    by_call,
-    check_stream,
-    failure,
-    segments,
-    sessions,
-    split,
-    ways,
+from tests.recordings import APP, PORTAL, SESSIONS, Session, sessions, ways
+from tests.replays import (
+    DIFFERS,
+    ECHOED,
+    FOLLOWED,
+    REFUSED_BY_OUR_CLIENT,
+    TAILS,
+    Repeats,
+    Things,
+    check_client,
+    check_echoed,
+    check_server,
+    check_tail,
+    drive,
+    follow,
 )
-
-# Where we do more than Twisted, by whom, and where the wire document asks for it.
-DIFFERS = {
-    # The answer stands before the release, so that what is named in it is still there.
-    ("own_object_echoed", "server"): "19.15",
-    ("own_cacheable_echoed", "server"): "19.15",
-    # The object itself comes back, though the release came before it.
-    ("own_object_echoed", "client"): "19.15",
-    ("own_cacheable_echoed", "client"): "19.15",
-    # The object of a result that nobody asked for is not held.
-    ("answer_not_required", "server"): "19.19",
-    # What can't be sent is refused where it is sent.
-    ("unpersistable_args", "client"): "19.22",
-    ("class_as_argument", "client"): "4",
-    # The mark of such an object goes no further.
-    ("unpersistable_args", "server"): "19.22",
-}
-REFUSED_BY_OUR_CLIENT = {"unpersistable_args", "class_as_argument"}
 
 
 def test_every_session_runs_in_both_roles() -> None:
     assert len(SESSIONS) == 39
     by_our_server = {*APP, *PORTAL}
-    by_our_client = {*(APP - REFUSED_BY_OUR_CLIENT), *(name for name, *_ in REFUSED), *PORTAL}
+    by_our_client = {*FOLLOWED, *(name for name, *_ in REFUSED), *PORTAL}
     assert by_our_server == by_our_client == SESSIONS.keys()
 
 
@@ -363,63 +343,25 @@ class Server(Side):
 # Our server.
 
 
-def drive(session: Session, way: str) -> tuple[Server, bytes]:
-    server = Server(session)
-    sent = server.take()
-    stream = session.stream("c>s")
-    if way == "together":
-        stream = [b"".join(stream)]
-    for data in chain.from_iterable(segments(stream, way)):
-        server.feed(data)
-        sent += server.take()
-    assert server.ready == [session.dialect]
-    assert (server.faults, server.closed) == ([], [])
-    return server, sent
-
-
 @ways
 @sessions(APP)
 def test_our_server_says_the_same(session: Session, way: str) -> None:
-    server, sent = drive(session, way)
-    if session.name == "unpersistable_args":
-        check_mark(session, server, sent)
-    else:
-        check_stream(session, sent, "s>c")
-        assert server.refusals == []
-    # What the client released is gone, and what it sent was released.
-    assert server.counts() == {}
-    assert server.app.held is None
-    assert server.app.pond.observers == ()
-    ducks = session.states("ducks") or ["['one duck']"]
-    assert repr(server.app.pond.ducks) == ducks[-1]
-
-
-def check_mark(session: Session, server: Server, sent: bytes) -> None:
-    """Twisted gives the mark to the method, and marks it once more when it comes back."""
-    mine, theirs = split(sent, session.dialect), session.stream("s>c")
-    assert mine[:-1] == theirs[:-1]
-    answer = decode(mine[-1])
-    assert answer[:2] == [b"error", 1]
-    assert failure(answer[2])[b"type"] == b"twisted.spread.jelly.InsecureJelly"
-    assert [type(refusal) for refusal in server.refusals] == [InsecureJelly]
+    server = Server(session)
+    check_server(server, server.app, session, way)
+    refused = [InsecureJelly] if session.name == "unpersistable_args" else []
+    assert [type(refusal) for refusal in server.refusals] == refused
 
 
 @ways
-@pytest.mark.parametrize(
-    ("name", "tail"),
-    [
-        ("own_object_echoed", [[b"answer", 1, [b"local", 1]], [b"decref", 1]]),
-        ("own_cacheable_echoed", [[b"answer", 1, [b"lcache", 1]], [b"decache", 1]]),
-    ],
-)
+@pytest.mark.parametrize(("name", "tail"), TAILS)
 def test_the_answer_comes_before_the_release(name: str, tail: Any, way: str) -> None:
-    session = SESSIONS[name]
-    _, sent = drive(session, way)
-    assert [decode(data) for data in split(sent, session.dialect)][-2:] == tail
+    check_tail(Server(SESSIONS[name]), name, tail, way)
 
 
 def test_a_result_that_nobody_asked_for_is_not_held() -> None:
-    server, _ = drive(SESSIONS["answer_not_required"], "whole")
+    session = SESSIONS["answer_not_required"]
+    server = Server(session)
+    drive(server, session, "whole")
     assert server.app.noted == ["first"]
     assert len(server.broker.exports) == 0
 
@@ -427,181 +369,50 @@ def test_a_result_that_nobody_asked_for_is_not_held() -> None:
 # Our client.
 
 
-class Client(Side):
-    """Our client making the recorded calls, and what came of them."""
+class Client(Repeats, Side):
+    """Our client making the recorded calls."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(Broker("client", registry=application_registry(), observer_type=Observer))
-        self.session = session
-        self.listener = Listener()
-        self.pond = Pond("mine")
-        self.held: dict[int | bytes, RemoteReference] = {b"root": self.root}
-        # One for each receipt.
-        self.copies: list[PondCache] = []
-        self.results: list[dict[str, Any]] = []
-        self.errors: list[BaseException] = []
-        # What the recordings note beside the calls.
-        self.states: dict[str, list[str]] = {"ducks": [], "same_object": [], "same_id": []}
-        # It reads what the recorded client sent as what that had in hand.
-        self.recorded = Registry()
-        self.recorded.copy("vectors.Point", lambda state: Point(**state))
-        self.recorded.copy("vectors.Stranger", lambda state: Stranger(**state))
-        self.recorded.copy("vectors.Pond", lambda luid: self.pond)
+        own = (Listener, Copyable, Cacheable)
+        things = Things(Listener(), Pond("mine"), Point, Stranger, PointCopy, PondCache, own)
+        self.begin(session, self.root, things)
 
-    # What a recorded message names.
+    def make_call(self, call: str | None, reference: Any, name: str, args: Any, kw: Any) -> None:
+        self.broker.call(call, reference, name, args, kw)
 
-    def remote(self, luid: int | bytes, perspective: Any) -> Listener:
-        return self.listener
+    def reference(self, luid: int | bytes) -> RemoteReference:
+        return RemoteReference(self.broker, luid)
 
-    def local(self, luid: int | bytes) -> RemoteReference:
-        return self.held[luid]
-
-    def lcache(self, luid: int | bytes) -> Any:
-        return self.copies[0]
-
-    def new_cache(self, luid: int | bytes, make: Any) -> Any:
-        raise AssertionError(luid)
-
-    def cached(self, luid: int | bytes) -> Any:
-        raise AssertionError(luid)
-
-    def undo(self) -> None:
-        raise AssertionError
-
-    def repeat(self, data: bytes) -> None:
-        """Do what led to a message of the recorded client."""
-        dialect = DIALECTS[self.session.dialect]
-        sexp = decode(data, dialect)
-        if sexp[:1] == [b"decref"]:
-            self.held.pop(sexp[1], None)
-        elif sexp[:1] == [b"decache"]:
-            self.copies.pop()
-        elif sexp[:1] == [b"message"]:
-            self.repeat_call(data)
-
-    def repeat_call(self, data: bytes) -> None:
-        dialect = DIALECTS[self.session.dialect]
-        found = messages.read(data, Decoder(data, dialect, Limits(), self.recorded, self))
-        args, kwargs = messages.arguments(found.decoder)
-        subject = found.subject
-        reference = self.held.get(subject) or RemoteReference(self.broker, subject)
-        shown = [show(value) for value in args]
-        shown += [f"{name}={show(value)}" for name, value in kwargs.items()]
-        if not found.wants_answer:
-            shown.append("pbanswer=False")
-        call = f"{found.name}({', '.join(shown)})"
-        waiter = call if found.wants_answer else None
-        self.broker.call(waiter, reference, found.name, args, kwargs)
-        if waiter is None:
-            self.results.append({"call": call, "result": "no answer asked for"})
+    def show_error(self, error: BaseException) -> dict[str, Any]:
+        if not isinstance(error, PBError):
+            return {"local_type": type(error).__name__, "value": str(error)}
+        return {
+            "type": error.remote_type,
+            "value": str(error),
+            "parents": list(error.remote_parents),
+            "traceback": error.remote_traceback or "Traceback unavailable\n",
+        }
 
     def handle(self, event: Event) -> None:
         if isinstance(event, CallCompleted):
-            self.results.append({"call": event.waiter, "result": show(event.value)})
-            self.keep(event.value)
-            if event.waiter.startswith(("addDuck", "removeDuck")):
-                self.states["ducks"].append(repr(self.copies[0].ducks))
+            self.completed(event.waiter, event.value)
         elif isinstance(event, CallFailed):
-            self.results.append({"call": event.waiter, "error": show_error(event.error)})
-            self.errors.append(event.error)
+            self.failed(event.waiter, event.error)
         else:
             super().handle(event)
 
-    def keep(self, value: Any) -> None:
-        if isinstance(value, RemoteReference):
-            if value.luid in self.held:
-                same = value is self.held[value.luid]
-                self.states["same_id"].append(str(same))
-            self.held[value.luid] = value
-        elif isinstance(value, PondCache):
-            self.copies.append(value)
-        elif isinstance(value, list | tuple):
-            if value and type(value[0]) in (PointCopy, PondCache):
-                self.states["same_object"].append(str(value[0] is value[1]))
-                value = value[:1]
-            for member in value:
-                self.keep(member)
-        elif isinstance(value, Listener | Pond):
-            self.states["same_object"].append(str(value in (self.listener, self.pond)))
-
-
-def show(value: Any) -> str:
-    """A value as the recordings show it."""
-    if isinstance(value, RemoteReference):
-        return f"RemoteReference(luid={value.luid!r})"
-    if isinstance(value, list):
-        return f"[{', '.join(map(show, value))}]"
-    if type(value) is tuple:
-        return f"({', '.join(map(show, value))}{',' * (len(value) == 1)})"
-    if isinstance(value, Listener | Copyable | Cacheable):
-        return f"<vectors.{type(value).__name__} object>"
-    return repr(value)
-
-
-def show_error(error: BaseException) -> dict[str, Any]:
-    if not isinstance(error, PBError):
-        return {"local_type": type(error).__name__, "value": str(error)}
-    return {
-        "type": error.remote_type,
-        "value": str(error),
-        "parents": list(error.remote_parents),
-        "traceback": error.remote_traceback or "Traceback unavailable\n",
-    }
-
-
-def follow(session: Session, way: str) -> tuple[Client, bytes]:
-    client = Client(session)
-    sent = b""
-    arriving = iter(segments(session.stream("s>c"), way))
-    together: list[bytes] = []
-    for direction, data in [*session.messages, ("c>s", b"")]:
-        if direction == "s>c":
-            together += next(arriving)
-            if way == "together":
-                # All that the server sent between two messages of its client.
-                continue
-        for some in [b"".join(together)] if way == "together" else together:
-            client.feed(some)
-            sent += client.take()
-        together.clear()
-        if direction == "c>s" and data:
-            client.repeat(data)
-        sent += client.take()
-    assert client.ready == [session.dialect]
-    assert (client.faults, client.closed) == ([], [])
-    return client, sent
-
 
 @ways
-@sessions(APP - REFUSED_BY_OUR_CLIENT)
+@sessions(FOLLOWED)
 def test_our_client_says_and_sees_the_same(session: Session, way: str) -> None:
-    client, sent = follow(session, way)
-    check_stream(session, sent, "c>s")
-    if not session.name.endswith("_echoed"):
-        assert by_call(client.results) == by_call(session.results)
-        assert client.states["ducks"] == session.states("ducks")
-        for key in ("same_object", "same_id"):
-            assert set(client.states[key]) >= set(session.states(key))
-            assert "False" not in client.states[key]
-    if heard := session.states("heard"):
-        assert [repr(client.listener.heard)] * len(heard) == heard
-    assert client.pond.observers == ()
-    assert client.counts() == {}
+    check_client(Client(session), session, way)
 
 
 @ways
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("own_object_echoed", "<vectors.Listener object>"),
-        ("own_object_echoed_while_held", "<vectors.Listener object>"),
-        ("own_cacheable_echoed", "<vectors.Pond object>"),
-    ],
-)
+@pytest.mark.parametrize(("name", "shown"), ECHOED)
 def test_our_own_object_comes_back_though_it_was_released(name: str, shown: str, way: str) -> None:
-    client, _ = follow(SESSIONS[name], way)
-    assert {"call": f"echo({shown})", "result": shown} in client.results
-    assert client.states["same_object"] == ["True"]
+    check_echoed(Client(SESSIONS[name]), name, shown, way)
 
 
 @pytest.mark.parametrize(
@@ -617,7 +428,8 @@ def test_our_own_object_comes_back_though_it_was_released(name: str, shown: str,
     ],
 )
 def test_an_error_arrives_as_the_class_of_its_name(name: str, cls: type[Exception]) -> None:
-    client, _ = follow(SESSIONS[name], "whole")
+    client = Client(SESSIONS[name])
+    follow(client, SESSIONS[name], "whole")
     assert [type(error) for error in client.errors] == [cls]
 
 

@@ -1,0 +1,64 @@
+"""Lines that another program has a part in."""
+
+import gc
+import weakref
+
+from twisted.python import log
+from twisted.python.failure import Failure
+
+from pellucid.twisted.logs import log_seldom, shown
+from pellucid.twisted.seldom import Seldom
+from tests.twisted.conftest import Logged
+
+
+class Value:
+    pass
+
+
+def failing(value: Value, text: str) -> None:
+    raise KeyError(text)
+
+
+def caught(value: Value, text: str = "x") -> Failure:
+    try:
+        failing(value, text)
+    except KeyError:
+        return Failure()
+    raise AssertionError
+
+
+def test_what_is_shown_holds_no_arguments() -> None:
+    value = Value()
+    alive = weakref.ref(value)
+    failure = caught(value)
+    del value
+    assert alive() is not None
+    failure = shown(failure)
+    gc.collect()
+    assert alive() is None
+    assert failure.check(KeyError) is KeyError
+    assert "in failing" in failure.getTraceback()
+
+
+def test_a_long_text_is_cut() -> None:
+    failure = shown(caught(Value(), "y" * 10_000))
+    assert len(failure.getErrorMessage()) < 1_600
+    assert failure.check(LookupError) is LookupError
+    assert "in failing" in failure.getTraceback()
+    assert len(failure.getTraceback()) < 2_500
+
+
+def test_lines_are_left_out(logged: Logged) -> None:
+    now = [0.0]
+    seldom = Seldom(3, 60, lambda: now[0])
+    for n in range(10):
+        log_seldom(seldom, log.msg, f"line {n}")
+    assert logged.text.splitlines() == [
+        "line 0",
+        "line 1",
+        "line 2",
+        "PB: further lines of this kind are left out for up to 60 s",
+    ]
+    now[0] = 60
+    log_seldom(seldom, log.msg, "line 10")
+    assert logged.text.endswith("line 10")

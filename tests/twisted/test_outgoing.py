@@ -1,0 +1,523 @@
+"""What leaves: when, how much of it at a time, and what happens if the other side takes nothing."""
+
+from typing import Any
+
+import pytest
+from twisted.internet.error import ConnectionAborted
+
+from pellucid.errors import LimitExceeded
+from pellucid.limits import Limits
+from pellucid.twisted import flavors
+from pellucid.twisted.errors import PBConnectionLost
+from tests.twisted.conftest import Join, Logged
+from tests.twisted.joined import Joined, failure_of, make, result
+
+KIB = 1024
+CHUNK = 128 * KIB
+
+
+class Root(flavors.Root):
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+
+    def remote_tell(self, n: int, data: bytes = b"") -> int:
+        self.heard.append(n)
+        return len(data)
+
+    def remote_echo(self, value: Any) -> Any:
+        return value
+
+
+def tell(joined: Joined, n: int, size: int = 0) -> Any:
+    return joined.root.callRemote("tell", n, b"x" * size)
+
+
+def used(broker: Any) -> int:
+    found: int = broker._core.ledger.used("out_bytes")
+    return found
+
+
+def test_a_little_is_written_at_once(join: Join) -> None:
+    joined = join(Root(), real=True)
+    before = joined.client_wire.writes
+    for n in range(5):
+        tell(joined, n, 10 * KIB)
+    assert joined.client_wire.writes == before + 5
+    assert joined.client_wire.registered == 0
+    assert used(joined.client) == 0
+
+
+def test_after_some_writing_it_waits_until_that_has_left(join: Join) -> None:
+    root = Root()
+    joined = join(root, real=True)
+    wire = joined.client_wire
+    calls = [tell(joined, n, 40 * KIB) for n in range(10)]
+    # The second one goes over the mark, and what comes then is held back.
+    assert wire.registered == 1
+    assert 80 * KIB < sum(map(len, wire.out)) < 81 * KIB
+    assert used(joined.client) > 320 * KIB
+    joined.run()
+    assert root.heard == list(range(10))
+    assert [result(call) for call in calls] == [40 * KIB] * 10
+    assert wire.producer is None
+    assert used(joined.client) == 0
+
+
+def test_a_large_message_is_written_in_parts(join: Join) -> None:
+    root = Root()
+    joined = join(root, real=True)
+    wire = joined.client_wire
+    call = joined.root.callRemote("echo", [bytes([n]) * 100_000 for n in range(20)])
+    sizes = []
+    while data := wire.take():
+        sizes.append(len(data))
+        joined.deliver(joined.server, data)
+    assert sizes[:-1] == [CHUNK] * (len(sizes) - 1)
+    assert len(sizes) == 16
+    joined.run()
+    assert result(call) == [bytes([n]) * 100_000 for n in range(20)]
+    assert wire.producer is None
+    assert used(joined.client) == used(joined.server) == 0
+
+
+def test_what_is_made_while_something_waits_comes_behind_it(join: Join) -> None:
+    root = Root()
+    joined = join(root, real=True)
+    tell(joined, 0, 600 * KIB)
+    for n in range(1, 4):
+        tell(joined, n, n * 50 * KIB)
+        joined.deliver(joined.server, joined.client_wire.take())
+    joined.run()
+    assert root.heard == [0, 1, 2, 3]
+
+
+def test_bytes_put_together_by_hand_come_behind_it_too(join: Join) -> None:
+    root = Root()
+    joined = join(root, real=True)
+    tell(joined, 0, 600 * KIB)
+    tell(joined, 1)
+    message = [b"root", b"tell", 0, [b"tuple", 2], [b"dictionary"]]
+    joined.client.sendCall(b"message", joined.client.newRequestID(), *message)
+    tell(joined, 3)
+    joined.run()
+    assert root.heard == [0, 1, 2, 3]
+    joined.client.sendCall(b"message", joined.client.newRequestID(), *message)
+    joined.run()
+    assert root.heard == [0, 1, 2, 3, 2]
+
+
+def test_what_is_put_together_behind_the_end_goes_nowhere(join: Join) -> None:
+    joined = join(Root())
+    joined.lose()
+    before = joined.client_wire.written
+    joined.client.sendCall(b"decref", 1)
+    assert joined.client_wire.written == before
+
+
+def test_there_is_a_limit_for_what_waits(join: Join) -> None:
+    joined = join(Root(), real=True, limits=Limits(out_bytes=500_000))
+    calls = [tell(joined, n, 200 * KIB) for n in range(10)]
+    failure = failure_of(calls[-1])
+    assert failure.type is LimitExceeded
+    assert failure.value.limit == "out_bytes"
+    joined.run()
+    assert result(calls[0]) == 200 * KIB
+    calls = [call for call in calls[1:-1] if not isinstance(call.result, int)]
+    assert calls
+    for call in calls:
+        assert failure_of(call).value.limit == "out_bytes"
+    assert result(tell_and_run(joined)) == 5
+
+
+def tell_and_run(joined: Joined) -> Any:
+    call = tell(joined, 0, 5)
+    joined.run()
+    return call
+
+
+def test_calls_do_not_start_while_too_much_waits(join: Join) -> None:
+    root = Root()
+    server = make(False, limits=Limits(out_bytes=500_000))
+    joined = join(root, real=True, brokers=(make(True), server))
+    joined.client_wire.reads = False
+    echoes = [joined.root.callRemote("echo", bytes(100_000)) for _ in range(3)]
+    for n in range(200):
+        tell(joined, n)
+    arrive(joined)
+    more = [joined.root.callRemote("echo", bytes(100_000)) for _ in range(6)]
+    last = tell(joined, 1000)
+    arrive(joined)
+    assert 1000 not in root.heard
+    joined.client_wire.reads = True
+    joined.run()
+    assert root.heard[-1] == 1000
+    assert all(result(call) == bytes(100_000) for call in echoes + more)
+    assert result(last) == 0
+
+
+def arrive(joined: Joined) -> None:
+    """Let the server have what the client wrote, and take nothing of what it writes."""
+    assert joined.reactor is not None
+    for _ in range(20):
+        joined.deliver(joined.server, joined.client_wire.take())
+        joined.reactor.turn()
+
+
+class Producer:
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def resumeProducing(self) -> None:
+        self.asked += 1
+
+    def stopProducing(self) -> None:
+        pass
+
+
+def test_a_producer_of_the_application_is_left_in_peace(join: Join) -> None:
+    root, own = Root(), Producer()
+    joined = join(root, real=True)
+    wire = joined.client_wire
+    wire.registerProducer(own, False)
+    for n in range(10):
+        tell(joined, n, 100 * KIB)
+    assert used(joined.client) == 0
+    assert wire.producer is own
+    joined.run()
+    assert root.heard == list(range(10))
+    with pytest.raises(RuntimeError):
+        joined.client.registerPageProducer(Pager(joined, 1))
+    assert joined.client.pageProducers == []
+    wire.unregisterProducer()
+    tell(joined, 10, 600 * KIB)
+    assert wire.producer is joined.client
+    joined.run()
+    assert root.heard[10:] == [10]
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("size", [10, 300 * KIB])
+def test_closing_in_order_waits_for_what_waits(join: Join, tls: bool, size: int) -> None:
+    root = Root()
+    joined = join(root, real=True, tls=tls)
+    for n in range(5):
+        joined.root.callRemote("tell", n, bytes(size), pbanswer=False)
+    joined.client.transport.loseConnection()
+    joined.run()
+    assert root.heard == [0, 1, 2, 3, 4]
+    assert joined.client.disconnected
+    assert joined.lost
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("size", [10, 300 * KIB])
+def test_what_is_called_before_closing_leaves_before(join: Join, tls: bool, size: int) -> None:
+    root = Root()
+    joined = join(root, real=True, tls=tls)
+
+    def end(_: object) -> None:
+        # In the midst of a turn, whose end is behind that of the connection.
+        for n in range(1, 4):
+            joined.root.callRemote("tell", n, bytes(size), pbanswer=False)
+        joined.client.transport.loseConnection()
+
+    joined.root.callRemote("tell", 0).addCallback(end)
+    joined.run()
+    assert root.heard == [0, 1, 2, 3]
+    assert joined.lost
+    for wire in (joined.client_wire, joined.server_wire):
+        assert "loseConnection" not in vars(wire)
+
+
+def test_the_same_in_memory(join: Join) -> None:
+    root = Root()
+    joined = join(root)
+
+    def end(_: object) -> None:
+        before = joined.client_wire.writes
+        joined.root.callRemote("tell", 1)
+        joined.root.callRemote("tell", 2, pbanswer=False)
+        written.append(joined.client_wire.writes - before)
+
+    written: list[int] = []
+    joined.root.callRemote("tell", 0).addCallback(end)
+    joined.run()
+    assert (written, root.heard) == ([2], [0, 1, 2])
+
+
+# What collects what is written tells later what it thinks of it.
+
+
+def nearly_asking(joined: Joined) -> None:
+    """Write so much that the next write asks the transport, and let it all leave."""
+    for n in range(6):
+        joined.root.callRemote("tell", n, bytes(10 * KIB), pbanswer=False)
+    assert joined.reactor is not None
+    joined.reactor.turn()
+    joined.deliver(joined.server, joined.client_wire.take())
+    assert joined.client_wire.registered == 0
+
+
+def test_what_the_transport_does_not_mind_leaves_at_once(join: Join) -> None:
+    joined = join(Root(), real=True)
+    wire = joined.client_wire
+    nearly_asking(joined)
+    calls = [tell(joined, n, 10 * KIB) for n in range(3)]
+    assert (wire.registered, wire.producer) == (1, None)
+    assert sum(map(len, wire.out)) > 30 * KIB
+    joined.run()
+    assert [result(call) for call in calls] == [10 * KIB] * 3
+
+
+def test_it_asks_a_little_longer_under_tls(join: Join) -> None:
+    joined = join(Root(), real=True, tls=True)
+    assert joined.reactor is not None
+    wire = joined.client_wire
+    nearly_asking(joined)
+    calls = [tell(joined, n, 10 * KIB) for n in range(3)]
+    seen = [wire.producer]
+    for _ in range(2):
+        joined.reactor.turn()
+        seen.append(wire.producer)
+    assert seen == [joined.client, joined.client, None]
+    joined.run()
+    assert [result(call) for call in calls] == [10 * KIB] * 3
+    assert used(joined.client) == 0
+
+
+def test_pages_that_begin_while_it_still_asks(join: Join) -> None:
+    root = Root()
+    joined = join(root, real=True, tls=True)
+    nearly_asking(joined)
+    tell(joined, 50, 10 * KIB)
+    seen = [joined.client_wire.streaming]
+    joined.client.registerPageProducer(Pager(joined, 2, first=100))
+    assert [*seen, joined.client_wire.streaming] == [True, False]
+    joined.run()
+    assert root.heard == [0, 1, 2, 3, 4, 5, 50, 100, 101]
+    assert joined.client_wire.producer is None
+
+
+def test_it_is_told_a_moment_later_under_tls(join: Join) -> None:
+    root = Root()
+    joined = join(root, real=True, tls=True)
+    assert joined.reactor is not None
+    wire = joined.client_wire
+    calls = [tell(joined, n, 30 * KIB) for n in range(3)]
+    joined.reactor.turn()
+    # The first of all that comes now is too much.
+    while not wire.paused:
+        calls.append(tell(joined, len(calls), 30 * KIB))
+        joined.reactor.turn()
+    assert len(calls) < 10
+    calls += [tell(joined, len(calls) + n, 30 * KIB) for n in range(10)]
+    assert used(joined.client) > 290 * KIB
+    joined.reactor.turn()
+    joined.reactor.turn()
+    assert wire.producer is joined.client
+    joined.run()
+    assert root.heard == list(range(len(calls)))
+    assert {result(call) for call in calls} == {30 * KIB}
+    assert wire.producer is None
+
+
+def test_nobody_else_can_stop_it(join: Join) -> None:
+    joined = join(Root(), real=True)
+    joined.client.pauseProducing()
+    assert result(tell_and_run(joined)) == 5
+
+
+def test_a_peer_that_takes_nothing_is_cut_off(join: Join, logged: Logged) -> None:
+    joined = join(Root(), real=True, limits=Limits(stall_time=60))
+    assert joined.reactor is not None
+    joined.server_wire.reads = False
+    call = tell(joined, 0, 600 * KIB)
+    joined.reactor.turn(59)
+    assert joined.client_wire.is_done is False
+    joined.reactor.turn(1)
+    assert joined.client_wire.aborted
+    (failure,) = logged.take(LimitExceeded)
+    assert failure.value.limit == "stall_time"
+    assert failure.value.remote
+    failure = failure_of(call)
+    assert failure.type is PBConnectionLost
+    assert failure.value.args[0].value.limit == "stall_time"
+    joined.run()
+
+
+def test_a_peer_that_takes_a_little_is_not(join: Join) -> None:
+    joined = join(Root(), real=True)
+    assert joined.reactor is not None
+    call = tell(joined, 0, 600 * KIB)
+    for _ in range(4):
+        joined.reactor.turn(59)
+        joined.deliver(joined.server, joined.client_wire.take())
+    assert not joined.client_wire.aborted
+    joined.run()
+    assert result(call) == 600 * KIB
+    # The timer rings once more, and nothing waits.
+    joined.reactor.turn(120)
+    joined.run()
+    assert joined.reactor.is_idle
+    assert not joined.lost
+
+
+def test_an_abort_forgets_what_waits(join: Join) -> None:
+    joined = join(Root(), real=True)
+    call = tell(joined, 0, 600 * KIB)
+    assert used(joined.client) > 0
+    joined.lose(ConnectionAborted())
+    assert used(joined.client) == 0
+    assert failure_of(call).type is PBConnectionLost
+
+
+def test_in_memory_nothing_waits(join: Join) -> None:
+    joined = join(Root())
+    tell(joined, 0, 600 * KIB)
+    tell(joined, 1, 600 * KIB)
+    assert used(joined.client) == 0
+    assert sum(map(len, joined.client_wire.out)) > 1200 * KIB
+    assert joined.client_wire.registered == 0
+
+
+class Things(flavors.Root):
+    def __init__(self) -> None:
+        self.kept: list[Any] = []
+
+    def remote_keep(self, things: Any) -> None:
+        self.kept = things
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_many_releases_all_leave(join: Join, real: bool) -> None:
+    root = Things()
+    limits = Limits(references_exported=20_000)
+    joined = join(root, real=real, limits=limits)
+    joined.ask("keep", [flavors.Referenceable() for _ in range(20_000 - 1)])
+    assert len(joined.client.localObjects) == 19_999
+    root.kept = []
+    joined.prove_empty()
+
+
+# Pages.
+
+
+class Pager:
+    """Tells the server of `count` pages of `size`."""
+
+    def __init__(self, joined: Joined, count: int, size: int = 10, first: int = 0) -> None:
+        self.joined = joined
+        self.left = count
+        self.size = size
+        self.next = first
+
+    def sendNextPage(self) -> None:
+        self.left -= 1
+        tell(self.joined, self.next, self.size)
+        self.next += 1
+
+    def stillPaging(self) -> bool:
+        return self.left > 0
+
+
+@pytest.mark.parametrize("real", [False, True])
+@pytest.mark.parametrize("size", [10, 100 * KIB])
+def test_pages_leave_one_by_one(join: Join, real: bool, size: int) -> None:
+    root = Root()
+    joined = join(root, real=real)
+    joined.client.registerPageProducer(Pager(joined, 5, size))
+    for n in range(1, 6):
+        assert len(joined.client.pageProducers) == (1 if n < 5 else 0)
+        joined.deliver(joined.server, joined.client_wire.take())
+        assert root.heard == list(range(n))
+    joined.run()
+    assert root.heard == [0, 1, 2, 3, 4]
+    assert joined.client_wire.producer is None
+
+
+def test_several_page_at_once(join: Join) -> None:
+    root = Root()
+    joined = join(root, real=True)
+    joined.client.registerPageProducer(Pager(joined, 3))
+    joined.client.registerPageProducer(Pager(joined, 5, first=100))
+    assert joined.client_wire.registered == 1
+    joined.run()
+    assert sorted(root.heard) == [0, 1, 2, 100, 101, 102, 103, 104]
+    assert joined.client.pageProducers == []
+    assert joined.client_wire.producer is None
+
+
+def test_a_page_waits_for_what_is_held_back(join: Join) -> None:
+    root = Root()
+    joined = join(root, real=True)
+    tell(joined, 0, 600 * KIB)
+    joined.client.registerPageProducer(Pager(joined, 2, first=100))
+    tell(joined, 1, 600 * KIB)
+    joined.run()
+    assert root.heard == [0, 1, 100, 101]
+    assert joined.client_wire.producer is None
+
+
+def test_what_comes_between_pages(join: Join) -> None:
+    root = Root()
+    joined = join(root, real=True)
+    joined.client.registerPageProducer(Pager(joined, 3, 200 * KIB, first=100))
+    tell(joined, 0, 10)
+    joined.run()
+    assert root.heard == [100, 0, 101, 102]
+
+
+class Late(Pager):
+    """Has its first page only a moment after it was asked."""
+
+    asked = 0
+
+    def sendNextPage(self) -> None:
+        self.asked += 1
+        if self.asked > 1:
+            super().sendNextPage()
+
+
+def test_a_pager_that_has_nothing_at_first_is_asked_again(join: Join) -> None:
+    root = Root()
+    joined = join(root, real=True)
+    joined.client.registerPageProducer(Late(joined, 2))
+    joined.run()
+    assert root.heard == [0, 1]
+
+
+def test_one_that_is_asked_again_before_that(join: Join) -> None:
+    root = Root()
+    joined = join(root, real=True)
+    joined.client.registerPageProducer(Late(joined, 1))
+    joined.client_wire.drained()
+    assert joined.client.pageProducers == []
+    joined.client_wire.drained()
+    assert joined.client_wire.producer is None
+    joined.run()
+    assert root.heard == [0]
+
+
+class Failing(Pager):
+    def sendNextPage(self) -> None:
+        raise KeyError("no page")
+
+
+def test_a_pager_that_fails_ends_the_connection(join: Join, logged: Logged) -> None:
+    joined = join(Root(), real=True)
+    joined.client.registerPageProducer(Failing(joined, 1))
+    assert [failure.type for failure in logged.take()] == [KeyError]
+    joined.run()
+    assert joined.lost
+
+
+def test_a_pager_behind_the_end(join: Join, logged: Logged) -> None:
+    joined = join(Root(), real=True)
+    joined.client.registerPageProducer(Pager(joined, 3))
+    joined.lose()
+    assert [failure.type for failure in logged.take()] == [PBConnectionLost]
+    assert joined.client.pageProducers == []
+    joined.client.registerPageProducer(Pager(joined, 3))
+    joined.client.resumeProducing()
+    joined.client.pauseProducing()
+    joined.client.stopProducing()
