@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,14 @@ PATIENCE = 60.0
 TERMINAL = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
 
-def environment() -> dict[str, str]:
-    """The environment without what would change how Python runs."""
-    return {
+def environment(places: Sequence[Path] = ()) -> dict[str, str]:
+    """The environment without what would change how Python runs, and with `places` on its path."""
+    kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("PYTHON") and name not in TERMINAL
     }
+    return {**kept, "PYTHONPATH": os.pathsep.join(map(str, places))} if places else kept
 
 
 def command(*arguments: str, strict: bool) -> list[str]:
@@ -47,12 +48,18 @@ class Ended:
         return re.sub(r"<[^<>\n]*>", "<...>", self.out).splitlines()
 
 
-def run(*arguments: str, cwd: Path = ROOT, strict: bool = True, given: str = "") -> Ended:
+def run(
+    *arguments: str,
+    cwd: Path = ROOT,
+    strict: bool = True,
+    given: str = "",
+    places: Sequence[Path] = (),
+) -> Ended:
     """Run a program to its end. With `strict`, its warnings are errors. It can read `given`."""
     done = subprocess.run(
         command(*arguments, strict=strict),
         cwd=cwd,
-        env=environment(),
+        env=environment(places),
         input=given,
         capture_output=True,
         text=True,
@@ -101,7 +108,11 @@ class Program:
 
 @contextmanager
 def running(
-    *arguments: str, cwd: Path = ROOT, strict: bool = True, typing: bool = False
+    *arguments: str,
+    cwd: Path = ROOT,
+    strict: bool = True,
+    typing: bool = False,
+    places: Sequence[Path] = (),
 ) -> Iterator[Program]:
     """Start a program, and kill it in the end if it still runs."""
     with (
@@ -109,7 +120,7 @@ def running(
         subprocess.Popen(
             command(*arguments, strict=strict),
             cwd=cwd,
-            env=environment(),
+            env=environment(places),
             stdin=subprocess.PIPE if typing else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=err,
