@@ -32,11 +32,11 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: setup demo test check coverage bench test-all clean help python
+.PHONY: setup demo test check coverage bench test-all twisted-suite application clean help python
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
-	  while IFS='|' read -r name text; do printf '%-16s  %s\n' "$$name" "$$text"; done
+	  while IFS='|' read -r name text; do printf '%-20s  %s\n' "$$name" "$$text"; done
 
 setup: $(DEV) ## make .venv, with all that development needs
 	@echo "Ready: . $(VENV)/bin/activate"
@@ -58,6 +58,12 @@ coverage: $(DEV) ## hold each core module to 100 % by its own tests
 
 bench: $(DEV) ## measure
 	@$(RUN) -m bench
+
+twisted-suite: $(DEV) ## run Twisted's own tests for spread against the Twisted face
+	@$(RUN) tools/twisted_suite.py
+
+application: python ## run Buildbot's tests on twisted.spread and on the Twisted face
+	@$(PYTHON) tools/pb_application.py
 
 test-all: python ## run the suite on every Python here, uncompiled and compiled
 	@$(PYTHON) tools/test_all.py
