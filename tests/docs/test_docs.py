@@ -109,7 +109,7 @@ def test_there_are_examples(page: str) -> None:
 
 
 def test_there_are_walks() -> None:
-    assert WALKS == ["docs/login.md", "docs/tls.md"]
+    assert WALKS == ["docs/login.md", "docs/tls.md", "docs/twisted.md"]
 
 
 @pytest.mark.parametrize("page", BLOCKS)

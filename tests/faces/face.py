@@ -1,39 +1,35 @@
 """One way to write a test for every face.
 
-Tests and methods are generators: what they `yield` is awaited on the asyncio face, and is there
-already on the blocking one. So `value = yield root.call("echo", 1)` is the same line for both.
+Tests and methods are generators: what they `yield` is awaited on the asyncio face and on Twisted's,
+and is there already on the blocking one. So `value = yield root.call("echo", 1)` is the same line
+for all of them.
 """
 
-import asyncio
 import functools
 import gc
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from inspect import isawaitable
-from typing import Any
+from typing import Any, TypeVar
 
-import pellucid
-from pellucid import blocking
-from tests.asyncio import pairs
-from tests.blocking import threads
+from tests.asyncio.certificates import Certificates
+from tests.faces.flavours import Kind
 
 PATIENCE = 20.0
 FREE = "pb://127.0.0.1:0"
 
 Steps = Generator[Any, Any, Any]
 
+_T = TypeVar("_T")
+
 
 def steps(function: Callable[..., Steps]) -> Callable[..., Any]:
-    """Make a method of an object that is called: async on a loop, else plain."""
+    """Make a method of an object that is called: plain on the blocking face, else async."""
 
     @functools.wraps(function)
     def method(*args: Any, **kwargs: Any) -> Any:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return walk(function(*args, **kwargs))
-        return walk_async(function(*args, **kwargs))
+        return Kind.face.walk(function(*args, **kwargs))
 
     return method
 
@@ -88,17 +84,67 @@ def on_each_face(test: Callable[..., Steps]) -> Callable[..., None]:
     return run
 
 
+def without(**reasons: str) -> Callable[[_T], _T]:
+    """Leave out a face, and say why it has no such thing. To be used under `on_each_face`."""
+
+    def mark(test: _T) -> _T:
+        test.without = reasons  # type: ignore[attr-defined]
+        return test
+
+    return mark
+
+
 class Face(ABC):
     """What a test does that has another name, or another way, on each face."""
 
-    Cacheable: type[pellucid.Cacheable]
+    # What the objects of a test are.
+    Referenceable: type
+    Root: type
+    Avatar: type
+    Viewable: type
+    Copyable: type
+    Cacheable: type
+    RemoteCache: type
+    # What they have of objects of the other side.
+    RemoteReference: type
+    # What an observer raises whose copy there is no more.
+    copy_is_gone: type[BaseException]
+    # So long may be what is logged of one thing that the other side did.
+    longest_text = 600
 
     def __init__(self) -> None:
         self._opened: list[Any] = []
 
-    @abstractmethod
     def run(self, test: Steps) -> None:
         """Run a test to its end, and see that nothing is left."""
+        Kind.face = self
+        try:
+            self.go(test)
+        finally:
+            Kind.face = None
+        for connection in self._opened:
+            assert connection.closed
+            assert self._left(connection) == {}
+
+    @abstractmethod
+    def go(self, test: Steps) -> None:
+        """Run a test to its end."""
+
+    @abstractmethod
+    def walk(self, way: Steps) -> Any:
+        """Run the steps of a method."""
+
+    @abstractmethod
+    def registry(self, copies: dict[str, type], caches: dict[str, type]) -> Any:
+        """Give what lets copies and caches in by their tags, until the end of the test."""
+
+    @abstractmethod
+    def tls(self, certificates: Certificates) -> dict[str, Any]:
+        """Give the options of `joined` for a connection under TLS."""
+
+    @abstractmethod
+    def portal(self, realm: Any, users: dict[str, str], *, anonymous: bool = False) -> Any:
+        """Give what is served to those who have to log in."""
 
     @abstractmethod
     def serve(self, root: Any, url: str = FREE, **options: Any) -> Any:
@@ -129,18 +175,36 @@ class Face(ABC):
         """Yield this: the result of a call, or TimeoutError."""
 
     @abstractmethod
+    def raises(
+        self, kind: type[BaseException], match: str | None = None
+    ) -> AbstractContextManager[Any]:
+        """Expect an error, as `pytest.raises` does, by the name that it has in Pellucid.
+
+        What is raised is what a program on this face sees.
+        """
+
+    @abstractmethod
+    def login_failed(self, text: str) -> Exception:
+        """Give what a realm raises for a user whom it does not let in."""
+
+    @abstractmethod
+    def viewed(self, view: Any) -> Any:
+        """Give what a view that came home is a view of, None if it is none."""
+
+    @abstractmethod
     def broker(self, connection: Any) -> Any:
-        """Give the broker of a connection."""
+        """Give the broker of the core."""
 
     def empty(self, *connections: Any) -> Any:
         """Yield this: no connection holds anything of the other side, or the other side of it."""
-        return self.until(lambda: all(self._is_empty(each) for each in connections))
+        return self.until(lambda: all(self.is_empty(each) for each in connections))
 
-    def _is_empty(self, connection: Any) -> bool:
+    def is_empty(self, connection: Any) -> bool:
         # Each time: a thread may have held a cycle the time before.
         gc.collect()
         broker = self.broker(connection)
-        return not len(broker.exports) and not len(broker.imports) and not self._left(connection)
+        tables = (broker.exports, broker.imports, broker.cache_exports, broker.cache_imports)
+        return not any(map(len, tables)) and not self._left(connection)
 
     def _left(self, connection: Any) -> dict[str, int]:
         used = self.broker(connection).ledger._used
@@ -149,98 +213,3 @@ class Face(ABC):
     def opened(self, connections: Any) -> None:
         """Remember connections, which at the end of the test may owe nothing."""
         self._opened.extend(connections)
-
-    def check(self) -> None:
-        for connection in self._opened:
-            assert connection.closed
-            assert self._left(connection) == {}
-
-
-class AsyncioFace(Face):
-    """The asyncio face, on one loop for both sides."""
-
-    Cacheable = pellucid.Cacheable
-
-    def __init__(self, factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
-        super().__init__()
-        self._factory = factory
-
-    def run(self, test: Steps) -> None:
-        async def main() -> None:
-            async with asyncio.timeout(PATIENCE):
-                await walk_async(test)
-
-        with asyncio.Runner(loop_factory=self._factory) as runner:
-            runner.run(main())
-        self.check()
-
-    def serve(self, root: Any, url: str = FREE, **options: Any) -> Any:
-        return pellucid.serve(root, url, **options)
-
-    def connect(self, url: str, **options: Any) -> Any:
-        return pellucid.connect(url, **options)
-
-    async def close(self, opened: Any) -> None:
-        opened.close()
-        await opened.wait_closed()
-
-    def event(self) -> Any:
-        return asyncio.Event()
-
-    def until(self, condition: Callable[[], object]) -> Any:
-        return pairs.until(lambda: bool(condition()))
-
-    async def together(self, *calls: tuple[Any, ...]) -> list[Any]:
-        return await asyncio.gather(
-            *(reference.call(name, *args) for reference, name, *args in calls)
-        )
-
-    def within(self, seconds: float, reference: Any, *call: Any) -> Any:
-        return asyncio.wait_for(reference.call(*call), seconds)
-
-    def broker(self, connection: Any) -> Any:
-        return connection._broker
-
-
-class _Event(threading.Event):
-    def wait(self, timeout: float | None = None) -> bool:
-        assert super().wait(PATIENCE)
-        return True
-
-
-class BlockingFace(Face):
-    """The blocking face, on as many threads as it takes."""
-
-    Cacheable = blocking.Cacheable
-
-    def run(self, test: Steps) -> None:
-        walk(test)
-        self.check()
-
-    def serve(self, root: Any, url: str = FREE, **options: Any) -> Any:
-        return blocking.serve(root, url, **options)
-
-    def connect(self, url: str, **options: Any) -> Any:
-        return blocking.connect(url, **options)
-
-    def close(self, opened: Any) -> None:
-        opened.close()
-
-    def event(self) -> Any:
-        return _Event()
-
-    def until(self, condition: Callable[[], object]) -> Any:
-        return Later(lambda: threads.until(condition))
-
-    def together(self, *calls: tuple[Any, ...]) -> list[Any]:
-        made = [
-            threads.Doing(functools.partial(reference.call, name, *args))
-            for reference, name, *args in calls
-        ]
-        return [each.result() for each in made]
-
-    def within(self, seconds: float, reference: Any, *call: Any) -> Any:
-        return reference.within(seconds).call(*call)
-
-    def broker(self, connection: Any) -> Any:
-        return connection._inner._broker

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pellucid
+from tests.faces import flavours
 from tests.faces.face import FREE, Face, Steps, steps
 
 
@@ -10,7 +11,7 @@ class Known(pellucid.Error):
     """An error that both sides know."""
 
 
-class Thing(pellucid.Referenceable):
+class Thing(flavours.Referenceable):
     def __init__(self) -> None:
         self.heard: list[Any] = []
 
@@ -25,7 +26,7 @@ class Thing(pellucid.Referenceable):
         return 1 + (yield other.call("on", self, depth - 1))
 
 
-class Root(Thing, pellucid.Root):
+class Root(Thing, flavours.Root):
     def __init__(self) -> None:
         super().__init__()
         self.thing = Thing()

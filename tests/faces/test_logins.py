@@ -6,18 +6,19 @@ import pytest
 
 import pellucid
 from tests.asyncio.certificates import SECURE, Certificates
-from tests.faces.face import Face, Steps, on_each_face, steps
+from tests.faces.face import Face, Steps, on_each_face, steps, without
+from tests.faces.flavours import Avatar, Viewable
 from tests.faces.pair import Thing, joined
 
 USERS = {"alice": "correct horse", "bob": "battery staple"}
 
 
-class Board(pellucid.Viewable):
+class Board(Viewable):
     def view_whose(self, perspective: "User", *args: Any) -> tuple[str, Any]:
         return perspective.name, list(args)
 
 
-class User(pellucid.Avatar):
+class User(Avatar):
     def __init__(self, name: str, mind: Any, realm: "Realm") -> None:
         self.name = name
         self.mind = mind
@@ -27,7 +28,7 @@ class User(pellucid.Avatar):
         return self.name
 
     def perspective_is_me(self, value: object) -> bool:
-        return value is self and pellucid.current_call().perspective is self
+        return value is self
 
     def perspective_board(self) -> Board:
         return self.realm.board
@@ -41,22 +42,22 @@ class User(pellucid.Avatar):
 
 
 class Realm:
-    def __init__(self) -> None:
+    def __init__(self, face: Face) -> None:
+        self.face = face
         self.came: list[str] = []
         self.left: list[str] = []
         self.board = Board()
 
     def request_avatar(self, avatar_id: str | None, mind: Any) -> User:
         if avatar_id == "bob":
-            raise pellucid.LoginFailed("bob may not come in")
+            raise self.face.login_failed("bob may not come in")
         self.came.append(avatar_id or "guest")
         return User(avatar_id or "guest", mind, self)
 
 
-def logging_in(face: Face, *more: Any, **options: Any) -> Steps:
-    realm = Realm()
-    checkers = [pellucid.InMemory(USERS, iterations=4_096), *more]
-    portal = pellucid.Portal(realm, checkers)
+def logging_in(face: Face, *, anonymous: bool = False, **options: Any) -> Steps:
+    realm = Realm(face)
+    portal = face.portal(realm, USERS, anonymous=anonymous)
     pair = yield from joined(face, portal, **options)
     return realm, pair
 
@@ -86,7 +87,7 @@ def test_at_the_end_of_the_connection_whoever_is_in_is_logged_out_once(face: Fac
     assert first is not second
     yield from pair.close()
     assert realm.left == ["alice", "alice"]
-    with pytest.raises(pellucid.DeadReferenceError):
+    with face.raises(pellucid.DeadReferenceError):
         yield first.call("whoami")
 
 
@@ -94,12 +95,12 @@ def test_at_the_end_of_the_connection_whoever_is_in_is_logged_out_once(face: Fac
 def test_nobody_gets_in_with_a_wrong_name_or_password(face: Face) -> Steps:
     realm, pair = yield from logging_in(face)
     for name, password in (("alice", "wrong"), ("mallory", "wrong")):
-        with pytest.raises(pellucid.LoginFailed) as caught:
+        with face.raises(pellucid.LoginFailed) as caught:
             yield pair.client.login(name, password)
         assert str(caught.value) == ""
-    with pytest.raises(pellucid.LoginFailed):
+    with face.raises(pellucid.LoginFailed):
         yield pair.client.login_anonymous()
-    with pytest.raises(pellucid.LoginFailed):
+    with face.raises(pellucid.LoginFailed):
         yield pair.client.login("bob", "battery staple")
     del caught
     yield pair.empty()
@@ -109,7 +110,7 @@ def test_nobody_gets_in_with_a_wrong_name_or_password(face: Face) -> Steps:
 
 @on_each_face
 def test_a_login_without_a_name(face: Face) -> Steps:
-    realm, pair = yield from logging_in(face, pellucid.Anonymous())
+    realm, pair = yield from logging_in(face, anonymous=True)
     guest = yield pair.client.login_anonymous()
     assert (yield guest.call("whoami")) == "guest"
     yield from pair.close()
@@ -118,7 +119,7 @@ def test_a_login_without_a_name(face: Face) -> Steps:
 
 @on_each_face
 def test_views_know_who_looks(face: Face) -> Steps:
-    _, pair = yield from logging_in(face, pellucid.Anonymous())
+    _, pair = yield from logging_in(face, anonymous=True)
     views = []
     for come in (pair.client.login("alice", "correct horse"), pair.client.login_anonymous()):
         perspective = yield come
@@ -130,25 +131,22 @@ def test_views_know_who_looks(face: Face) -> Steps:
 
 @on_each_face
 def test_a_login_under_tls(face: Face, certificates: Certificates) -> Steps:
-    realm, pair = yield from logging_in(
-        face,
-        url=SECURE,
-        ssl=certificates.server_tls(),
-        client={"ssl": certificates.client_tls()},
-    )
+    realm, pair = yield from logging_in(face, url=SECURE, **face.tls(certificates))
     perspective = yield pair.client.login("alice", "correct horse")
     assert (yield perspective.call("whoami")) == "alice"
-    with pytest.raises(pellucid.LoginFailed):
+    with face.raises(pellucid.LoginFailed):
         yield pair.client.login("alice", "wrong")
     yield from pair.close()
     assert realm.left == ["alice"]
 
 
 @on_each_face
+@without(twisted="there are no such credentials in PB")
 def test_a_login_with_a_certificate(face: Face, certificates: Certificates) -> Steps:
-    realm, pair = yield from logging_in(
+    realm = Realm(face)
+    pair = yield from joined(
         face,
-        pellucid.CertificateNames(),
+        pellucid.Portal(realm, [pellucid.CertificateNames()]),
         url=SECURE,
         ssl=certificates.server_tls(clients=True),
         client={"ssl": certificates.client_tls("alice")},
@@ -161,13 +159,7 @@ def test_a_login_with_a_certificate(face: Face, certificates: Certificates) -> S
 
 
 @on_each_face
-def test_hooks_of_the_application_may_be_slow_and_fail(
-    face: Face, caplog: pytest.LogCaptureFixture
-) -> Steps:
-    class Broken(pellucid.Checker):
-        def find_account(self, username: str) -> Any:
-            raise LookupError("a broken checker")
-
+def test_a_realm_and_a_logout_may_fail(face: Face, caplog: pytest.LogCaptureFixture) -> Steps:
     class Failing(Realm):
         def request_avatar(self, avatar_id: str | None, mind: Any) -> Any:
             if mind is None:
@@ -179,50 +171,76 @@ def test_hooks_of_the_application_may_be_slow_and_fail(
         def fail(self) -> None:
             raise LookupError("a broken logout")
 
-    portal = pellucid.Portal(Failing(), [Broken(), pellucid.Anonymous()])
-    pair = yield from joined(face, portal)
-    with pytest.raises(pellucid.LoginFailed):
-        yield pair.client.login("alice", "x")
-    with pytest.raises(pellucid.RemoteError, match="a broken realm"):
+    pair = yield from joined(face, face.portal(Failing(face), USERS, anonymous=True))
+    with face.raises(pellucid.RemoteError, match="a broken realm"):
         yield pair.client.login_anonymous()
     yield pair.client.login_anonymous(Thing())
     yield from pair.close()
-    for text in ("Broken.find_account", "a broken realm", "a broken logout"):
+    for text in ("a broken realm", "a broken logout"):
         assert text in caplog.text
 
 
 @on_each_face
+@without(twisted="there a checker that raises anything else tells the client so")
+def test_a_checker_may_fail(face: Face, caplog: pytest.LogCaptureFixture) -> Steps:
+    class Broken(pellucid.Checker):
+        def find_account(self, username: str) -> Any:
+            raise LookupError("a broken checker")
+
+    pair = yield from joined(face, pellucid.Portal(Realm(face), [Broken()]))
+    with face.raises(pellucid.LoginFailed):
+        yield pair.client.login("alice", "x")
+    yield from pair.close()
+    assert "Broken.find_account" in caplog.text
+
+
+@on_each_face
+@without(twisted="there a server without a login is one that has no such method")
 def test_a_server_without_a_login_is_told_from_one_that_refuses(face: Face) -> Steps:
     pair = yield from joined(face)
     for login in (lambda: pair.client.login("alice", "x"), pair.client.login_anonymous):
-        with pytest.raises(pellucid.LoginFailed, match=r"^this server has no login$"):
+        with face.raises(pellucid.LoginFailed, match=r"^this server has no login$"):
             yield login()
     yield from pair.close()
 
 
 @on_each_face
+def test_before_a_login_nothing_can_be_called(face: Face) -> Steps:
+    realm, pair = yield from logging_in(face)
+    for name in ("whoami", "board", "nothing", "find_method", "rootObject"):
+        with face.raises(pellucid.NoSuchMethod, match=f"^No such method: remote_{name}"):
+            yield pair.root.call(name)
+    assert realm.came == []
+    yield pair.empty()
+    yield from pair.close()
+
+
+@on_each_face
+@without(twisted="there the text is Twisted's, without the hint")
 def test_before_a_login_every_call_hears_what_comes_first(face: Face) -> Steps:
     _, pair = yield from logging_in(face)
     for name in ("whoami", "nothing", "find_method"):
         expected = f"^No such method: remote_{name}: log in first$"
-        with pytest.raises(pellucid.NoSuchMethod, match=expected):
+        with face.raises(pellucid.NoSuchMethod, match=expected):
             yield pair.root.call(name)
     yield from pair.close()
 
 
 @on_each_face
+@without(twisted="there is nothing to be told apart, for the client does not look")
 def test_a_realm_that_misses_a_method_is_no_server_without_a_login(face: Face) -> Steps:
     class Lost(Realm):
         def request_avatar(self, avatar_id: str | None, mind: Any) -> User:
             raise pellucid.NoSuchMethod("No such method: remote_find_user")
 
-    pair = yield from joined(face, pellucid.Portal(Lost(), [pellucid.Anonymous()]))
-    with pytest.raises(pellucid.NoSuchMethod, match="find_user"):
+    pair = yield from joined(face, pellucid.Portal(Lost(face), [pellucid.Anonymous()]))
+    with face.raises(pellucid.NoSuchMethod, match="find_user"):
         yield pair.client.login_anonymous()
     yield from pair.close()
 
 
 @on_each_face
+@without(twisted="there credentials are objects, which the factory does not look into")
 def test_what_is_no_name_and_no_password_is_not_sent(face: Face) -> Steps:
     realm, pair = yield from logging_in(face)
     given: Any
@@ -239,6 +257,7 @@ def test_what_is_no_name_and_no_password_is_not_sent(face: Face) -> Steps:
 
 
 @on_each_face
+@without(twisted="PB never sends a password, under TLS or not")
 def test_a_checker_of_passwords_says_that_it_needs_tls(
     face: Face, certificates: Certificates, caplog: pytest.LogCaptureFixture
 ) -> Steps:
@@ -246,9 +265,9 @@ def test_a_checker_of_passwords_says_that_it_needs_tls(
         def check_password(self, username: str, password: str | bytes) -> str | None:
             return username if password == USERS.get(username) else None
 
-    portal = pellucid.Portal(Realm(), [Own()])
+    portal = pellucid.Portal(Realm(face), [Own()])
     pair = yield from joined(face, portal)
-    with pytest.raises(pellucid.LoginFailed):
+    with face.raises(pellucid.LoginFailed):
         yield pair.client.login("alice", "correct horse")
     yield from pair.close()
     (text,) = caplog.messages
