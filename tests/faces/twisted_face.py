@@ -281,7 +281,8 @@ class TwistedFace(Face):
     RemoteReference = pb.RemoteReference
     copy_is_gone = pb.ProtocolError
     # With a traceback.
-    longest_text = 2_000
+    # A text is cut, and the traceback has the places where the files are.
+    longest_text = 4_000
 
     def __init__(self, make_reactor: Callable[[], Any]) -> None:
         super().__init__()

@@ -409,13 +409,16 @@ def test_a_lower_size_limit_holds_both_ways() -> None:
             peer.dataReceived(core_encode(value)[:2])
 
 
-def test_a_higher_size_limit_has_no_effect() -> None:
+def test_a_higher_size_limit_holds_both_ways() -> None:
+    value = [b"x" * 700_000, [0] * 700_000]
     peer = connected()
-    peer.sizeLimit = 10**7
-    with pytest.raises(BananaError, match="the limit is 655360"):
-        peer.sendEncoded(b"x" * 655361)
-    with pytest.raises(BananaError, match="it is 655360"):
-        peer.dataReceived(b"\x01\x00\x28\x82")
+    peer.sizeLimit = 700_000
+    peer.transport.clear()
+    peer.sendEncoded(value)
+    with pytest.raises(BananaError, match="the limit is 700000"):
+        peer.sendEncoded(b"x" * 700_001)
+    peer.dataReceived(peer.transport.value())
+    assert peer.heard == [value]
 
 
 def test_the_size_limit_of_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,10 +429,12 @@ def test_the_size_limit_of_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
         banana.encode(b"x" * 11)
     with pytest.raises(BananaError, match="it is 10"):
         received(core_encode(b"x" * 11))
-    monkeypatch.setattr(banana, "SIZE_LIMIT", 10**7)
-    with pytest.raises(BananaError, match="the limit is 655360"):
-        banana.encode(b"x" * 655361)
-    assert received(sent(b"x" * 655360)) == [b"x" * 655360]
+    monkeypatch.setattr(banana, "SIZE_LIMIT", 700_000)
+    with pytest.raises(BananaError, match="the limit is 700000"):
+        banana.encode(b"x" * 700_001)
+    large = b"x" * 700_000
+    assert received(sent(large)) == [large]
+    assert banana.decode(banana.encode(large)) == large
 
 
 def test_a_whole_expression_is_bounded() -> None:

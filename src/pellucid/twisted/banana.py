@@ -1,7 +1,6 @@
 """Banana as a protocol of its own: lists, byte strings, integers and floats, both ways."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -26,6 +25,7 @@ from ..banana import encode as encode_item
 from ..errors import LimitExceeded, PBError
 from ..limits import Limits
 from .errors import BananaError
+from .sizes import SIZE, resized
 
 __all__ = [
     "FLOAT", "HIGH_BIT_SET", "INT", "LIST", "LONGINT", "LONGNEG", "NEG", "SIZE_LIMIT", "STRING",
@@ -43,9 +43,8 @@ VOCAB = b"\x87"
 
 HIGH_BIT_SET = b"\x80"
 
-SIZE_LIMIT = 640 * 1024
-# A program may assign another one. The wire's own stays what it is.
-_SIZE = SIZE_LIMIT
+# A program may assign another one.
+SIZE_LIMIT = SIZE
 
 # What is in memory already may be as large as it is, and deeper than what goes to a peer.
 _LOCAL = Limits(message_bytes=1 << 56, items=1 << 56)
@@ -88,7 +87,7 @@ def b1282int(st: bytes) -> int:
     return int.from_bytes(data, "little")
 
 
-class _New:
+class New:
     """What new connections begin with."""
 
     prefix_limit = 64
@@ -96,7 +95,7 @@ class _New:
 
 def setPrefixLimit(limit: int) -> None:
     """Set how many digits a prefix may have on connections that are made from now on."""
-    _New.prefix_limit = limit
+    New.prefix_limit = limit
 
 
 class Banana(Protocol, Ephemeral):
@@ -104,9 +103,9 @@ class Banana(Protocol, Ephemeral):
 
     Override `expressionReceived`, and `connectionReady` if it matters when the dialect is known.
     `knownDialects` are the names of the dialects, the best first. No item may have a prefix of
-    more than `prefixLimit` digits, and no list or byte string may be longer than `sizeLimit`,
-    which can be lowered; above SIZE_LIMIT it has no effect. `limits` bounds what a whole
-    expression from the other side may cost.
+    more than `prefixLimit` digits, and no list or byte string may be longer than `sizeLimit`, or
+    SIZE_LIMIT where that is not set. `limits` bounds what a whole expression from the other side
+    may cost.
     """
 
     __module__ = "twisted.spread.banana"
@@ -140,7 +139,7 @@ class Banana(Protocol, Ephemeral):
         """Begin. The server tells which dialects it knows."""
         self._framer = None
         self._refused = False
-        self.setPrefixLimit(_New.prefix_limit)
+        self.setPrefixLimit(New.prefix_limit)
         self.currentDialect = None
         if not self.isClient:
             self.sendEncoded(self.knownDialects)
@@ -195,7 +194,7 @@ class Banana(Protocol, Ephemeral):
         framer = self._framer
         if framer is None:
             size = max(_size(self.sizeLimit), 1)
-            framer = Framer(NONE, replace(self.limits, string_bytes=size, list_items=size))
+            framer = Framer(NONE, resized(self.limits, size, self.prefixLimit))
             framer.digits = self.prefixLimit
             self._framer = framer
         framer.feed(chunk)
@@ -234,7 +233,8 @@ class Banana(Protocol, Ephemeral):
 
 
 def _size(limit: int) -> int:
-    return min(limit, SIZE_LIMIT, _SIZE)
+    """Give the size that holds where `sizeLimit` is this."""
+    return SIZE_LIMIT if limit == SIZE else limit
 
 
 def _unreadable(error: PBError) -> BananaError:
@@ -282,13 +282,7 @@ def _integer(n: int, digits: int) -> bytes:
         raise BananaError(
             f"Banana cannot send an integer of {bits} bits: {7 * digits} is the limit"
         )
-    try:
-        return int_token(n)
-    except LimitExceeded:
-        # More digits than others read, which the two sides have agreed on.
-        out = bytearray()
-        int2b128(abs(n), out.extend)
-        return bytes(out) + (LONGINT if n > 0 else LONGNEG)
+    return int_token(n, 7 * digits)
 
 
 def encode(lst: Sexp) -> bytes:
@@ -296,7 +290,7 @@ def encode(lst: Sexp) -> bytes:
 
     Raises BananaError for what can't be sent.
     """
-    return _encoded(lst, NONE, _New.prefix_limit, _size(SIZE_LIMIT), _LOCAL_DEPTH)
+    return _encoded(lst, NONE, New.prefix_limit, SIZE_LIMIT, _LOCAL_DEPTH)
 
 
 def decode(st: bytes) -> Sexp:
@@ -304,7 +298,7 @@ def decode(st: bytes) -> Sexp:
 
     Raises BananaError if there is none, or not the whole of one.
     """
-    framer = Framer(NONE, _LOCAL)
+    framer = Framer(NONE, resized(_LOCAL, SIZE_LIMIT, New.prefix_limit))
     framer.feed(st)
     try:
         message = framer.next_message()

@@ -480,7 +480,7 @@ def _current_limits() -> Limits:
     limits, most = Broker.limits, MAX_BROKER_REFS + 1
     if limits.references_exported != most:
         limits = replace(limits, references_exported=most, caches_exported=most)
-    return resized(limits, banana.SIZE_LIMIT, banana._New.prefix_limit)
+    return resized(limits, banana.SIZE_LIMIT, banana.New.prefix_limit)
 
 
 def _error_value(value: Any) -> Any:
