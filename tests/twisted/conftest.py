@@ -83,3 +83,4 @@ def join(logged: Logged) -> Iterator[Join]:
         if each.reactor is not None:
             each.reactor.turn()
             assert each.reactor.is_idle
+    made.clear()

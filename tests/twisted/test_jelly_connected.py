@@ -128,6 +128,17 @@ def test_what_is_not_allowed_is_never_sent(join: Join, value: Any) -> None:
     pair.prove_empty()
 
 
+def test_what_may_not_be_sent_may_arrive_as_a_note_that_it_was_not(join: Join) -> None:
+    """For programs that were written for Twisted as it is, and send what nobody looks at."""
+    careless = options()
+    careless.unsafeAsUnpersistable = True
+    keeper = Keeper()
+    pair = join(keeper, security=careless)
+    pair.ask("keep", [1, Other()])
+    assert "Other deemed insecure" in keeper.kept[1].reason
+    pair.prove_empty()
+
+
 def test_what_the_other_side_does_not_allow(join: Join) -> None:
     brokers = joined.make(True, security=options(Plain)), joined.make(False)
     pair = join(Keeper(), brokers=brokers)

@@ -42,10 +42,10 @@ def test_what_is_shown_holds_no_arguments() -> None:
 
 def test_a_long_text_is_cut() -> None:
     failure = shown(caught(Value(), "y" * 10_000))
-    assert len(failure.getErrorMessage()) < 1_600
+    assert len(failure.getErrorMessage()) < 1_100
     assert failure.check(LookupError) is LookupError
     assert "in failing" in failure.getTraceback()
-    assert len(failure.getTraceback()) < 2_500
+    assert len(failure.getTraceback()) < 2_000
 
 
 def test_lines_are_left_out(logged: Logged) -> None:

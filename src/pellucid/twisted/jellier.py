@@ -228,8 +228,12 @@ class Jellier:
             return _Words([tag, name.encode()])
         return self._insecure(None, f"{tag.decode()} {name}")
 
+    @property
+    def _refuses(self) -> bool:
+        return self._strict and not getattr(self.taster, "unsafeAsUnpersistable", False)
+
     def _insecure(self, value: Any, what: str) -> _Writing | None:
-        if self._strict:
+        if self._refuses:
             return None
         reason = f"{what} deemed insecure"
         return _Built(value, lambda obj, encoder: self._unsent(obj, encoder, reason))
@@ -249,7 +253,7 @@ class Jellier:
         cls = type(obj)
         if self.taster.isClassAllowed(cls):
             return [qual(cls).encode(), encoder.part(instance_state(obj))]
-        if self._strict:
+        if self._refuses:
             raise InsecureJelly(f"a {qual(cls)} can't be sent")
         return self.unpersistable(f"instance of class {qual(cls)} deemed insecure")
 

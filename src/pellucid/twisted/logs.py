@@ -12,7 +12,7 @@ __all__ = ["SHOWN", "log_seldom", "shown"]
 
 # So many characters of what the other side can choose are logged, and of the text of any error.
 SHOWN: Final = 200
-_LONGEST: Final = 1_500
+_LONGEST: Final = 1_000
 
 
 def shown(failure: Failure) -> Failure:

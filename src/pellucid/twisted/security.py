@@ -70,6 +70,10 @@ class SecurityOptions:
         *("persistent", "long_int", "long", "dict", "remote", "local", "cached", "lcache"),
     ]
 
+    unsafeAsUnpersistable: bool = False
+    """Whether what may not be sent over a connection arrives as an Unpersistable, without an error
+    here. For programs that send what nobody looks at."""
+
     def __init__(self) -> None:
         self.allowedTypes: dict[bytes, int] = _Names.fromkeys(_ATOMS.split(), 1)
         self.allowedModules: dict[bytes, int] = {}
