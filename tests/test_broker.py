@@ -1844,3 +1844,27 @@ def test_what_is_to_be_done_behind_a_message() -> None:
     talking.client.broker.behind(lambda: done.append("now"))
     assert done[-1] == "now"
     talking.prove_empty()
+
+
+def test_a_reader_that_is_interrupted_fails_the_call_that_waits() -> None:
+    def interrupt(state: Any) -> Any:
+        raise KeyboardInterrupt
+
+    registry = Registry()
+    registry.copy("x.I", interrupt)
+    client = connected(registry=registry)
+    for waits in (True, False):
+        waiter = Waiter()
+        request = client.broker.call(waiter, client.root, "any")
+        if not waits:
+            client.broker.abandon(request)
+        client.take()
+        client.broker.receive_data(
+            none([b"answer", request, [b"list", [b"remote", 5], [b"x.I", 1]]])
+        )
+        with pytest.raises(KeyboardInterrupt):
+            client.run()
+        client.run()
+        assert (str(waiter.error) == "reading it was interrupted") == waits
+        assert client.take() == none([b"decref", 5])
+    assert client.counts() == {}

@@ -1020,6 +1020,26 @@ def test_what_a_reader_did_not_look_at_is_noted() -> None:
     ]
 
 
+def test_a_reader_may_come_too_late() -> None:
+    kept: list[Any] = []
+    registry = raw(lambda sexp, decoder, made: kept.append(sexp[1]))
+    one = decoder(banana.encode([b"x.R", [b"list", [b"foo.Bar"]]]), registry)
+    one.value("x")
+    with pytest.raises(InsecureJelly, match=r"foo\.Bar' is not registered"):
+        one.part(kept[0])
+
+
+def test_what_is_decoded_elsewhere_is_not_noted() -> None:
+    def read(sexp: Any, decoder: Decoder, made: Any) -> Any:
+        sexp[1].taken = sexp[2][1].taken = True
+
+    jelly = [b"x.R", [b"remote", 1], [b"list", [b"remote", 2], [b"remote", 3]]]
+    data = banana.encode(jelly)
+    one = decoder(data, raw(read))
+    one.value("x")
+    assert [banana.read_item(data, at, PB)[0] for at in one.skipped] == [[b"remote", 3]]
+
+
 def test_what_a_reader_raises_tells_where() -> None:
     def fail(sexp: Any, decoder: Decoder, made: Any) -> Any:
         raise KeyError("x")

@@ -357,6 +357,13 @@ class Broker:
                 return None
             # Its frames hold what was read of the refused value.
             return CallFailed(waiter, error.with_traceback(None))
+        except BaseException:
+            self._refuse(data, message.start, 1)
+            if waiter is not _ABANDONED:
+                self._reports.append(
+                    CallFailed(waiter, InsecureJelly("reading it was interrupted"))
+                )
+            raise
         self._accept(data, message.decoder)
         if waiter is _ABANDONED:
             # Read all the same: messages behind it may name a cache that came with it.

@@ -107,7 +107,8 @@ class Decoder:
         self._seen = 0
         # How deep what is in a value is that the application reads itself; what failed there; and
         # the number of that value.
-        self._inner = self._failed = 0
+        self._inner = 0
+        self._failed: Any = None
         self._raw_number: Any = None
         self._path: list[str] = []
         # The lists in what the application reads itself, by where their second items are; and where
@@ -620,11 +621,13 @@ class Decoder:
         try:
             value = reader.read(sexp, self, made)
         except Exception as error:
-            if id(error) != self._failed:
+            if error is not self._failed:
                 del self._path[steps:]
             raise
         finally:
             self._inner, self._raw_number = inner, outer
+            # Its traceback holds this decoder.
+            self._failed = None
         if number is not None and made is not None and value is not made:
             self._holes.bind(number, value)
         # What failed in there may have been caught.
@@ -640,7 +643,7 @@ class Decoder:
 
     def _note_skipped(self, sexp: Unread) -> None:
         for one in sexp:
-            if type(one) is Unread and not one.read:
+            if type(one) is Unread and not one.read and not one.taken:
                 if any(map(_is_read, one)):
                     self._note_skipped(one)
                 else:
@@ -662,7 +665,8 @@ class Decoder:
         try:
             value = self._value(self._inner, None)
         except Exception as error:
-            self._failed = id(error)
+            if self._inner:
+                self._failed = error
             raise
         finally:
             self.pos = pos
@@ -748,7 +752,7 @@ def _told(found: InsecureJelly | LimitExceeded, where: str) -> InsecureJelly | L
 
 def _is_read(part: Any) -> bool:
     """Tell whether anything in an item was read."""
-    return type(part) is Unread and (part.read or any(map(_is_read, part)))
+    return type(part) is Unread and (part.read or part.taken or any(map(_is_read, part)))
 
 
 def _failed(what: str, error: Exception) -> NoReturn:

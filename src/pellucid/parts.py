@@ -28,16 +28,18 @@ class Part(list[Any]):
 class Unread(list[Any]):
     """A list as it came. It is at `at` of the message, and `end` is behind it.
 
-    What it was decoded to is `value`, if it is `read`.
+    What it was decoded to is `value`, if it is `read`. If it is `taken`, a copy of it is decoded
+    elsewhere, with all that is in it.
     """
 
-    __slots__ = ("at", "end", "read", "value")
+    __slots__ = ("at", "end", "read", "taken", "value")
 
     def __init__(self, at: int) -> None:
         super().__init__()
         self.at = at
         self.end = at
         self.read = False
+        self.taken = False
         self.value: Any = None
 
 

@@ -294,3 +294,30 @@ def test_a_copy_is_read_as_on_a_connection() -> None:
     found = jelly.unjelly(jelly.jelly(copied, invoker=Broker()), invoker=Broker(0))
     assert found.taken == {"a": 1}
     assert vars(jelly.unjelly(jelly.jelly(copied))) == {"a": 1}
+
+
+@pytest.mark.parametrize("tag", [b"list", b"tuple", b"set"])
+def test_a_reference_in_a_list_that_a_hook_makes_is_held(join: Join, tag: bytes) -> None:
+    class Slice(Copied):
+        thing: Any
+        things: list[Any]
+
+        def jellyFor(self, jellier: Any) -> Any:
+            return [b"slice", jellier.jelly(self.thing)]
+
+        def unjellyFor(self, unjellier: Any, jellyList: Any) -> Any:
+            self.things = list(unjellier.unjelly([tag, *jellyList[1:]]))
+            return self
+
+    jelly.setUnjellyableForClass("slice", Slice)
+    keeper, one = Keeper(), Slice()
+    one.thing = Keeper()
+    pair = join(keeper)
+    pair.ask("keep", one)
+    (held,) = keeper.kept.things
+    called = held.callRemote("echo", 5)
+    pair.run()
+    assert called.result == 5
+    del held, one
+    keeper.kept = None
+    pair.prove_empty()

@@ -98,8 +98,23 @@ def test_a_list_made_of_parts() -> None:
 
 
 def test_an_object_in_a_list_made_by_hand() -> None:
+    """What is no list stands for itself; only what is decoded as a whole has to be jelly."""
+    thing = object()
+    assert unjellied([b"x", 0], lambda unjellier, sexp: unjellier.unjelly(["list", thing])) == [
+        thing
+    ]
     with pytest.raises(InsecureJelly, match=r"a builtins.object in an s-expression"):
-        unjellied([b"x", 0], lambda unjellier, sexp: unjellier.unjelly([b"list", object()]))
+        unjellied([b"x", 0], lambda unjellier, sexp: unjellier.unjelly([b"set", thing]))
+
+
+def test_parts_in_a_list_made_by_hand_share_what_they_shared() -> None:
+    def read(unjellier: Unjellier, sexp: Any) -> Any:
+        return unjellier.unjelly([b"list", [b"tuple", *sexp[1:]]])
+
+    shared = [[b"reference", 1, [b"list", 2]], [b"dereference", 1]]
+    ((first, second),) = unjellied([b"x", *shared], read)
+    assert first == [2]
+    assert first is second
 
 
 def test_into_a_place() -> None:

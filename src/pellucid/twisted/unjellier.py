@@ -5,6 +5,7 @@ from types import MemberDescriptorType
 from typing import Any, Final
 
 from ..errors import InsecureJelly, full_name
+from ..parts import Unread
 from ..states import set_state
 
 __all__ = ["Unjellier", "Unpersistable", "restore", "set_attributes", "spelled"]
@@ -60,9 +61,15 @@ class Unjellier:
 
     def unjelly(self, obj: Any) -> Any:
         """Give the value of an s-expression: a part of what the hook got, or one made by hand."""
-        if type(obj) is list:
-            obj = spelled(obj, _value_of)
-        return self._decoder.part(obj)
+        if type(obj) is not list:
+            return self._decoder.part(obj)
+        tag = _bytes(obj[0]) if obj else None
+        # What came is decoded where it stands: a copy of it would know nothing of what it shares.
+        if tag == b"list":
+            return list(map(self.unjelly, obj[1:]))
+        if tag == b"tuple":
+            return tuple(map(self.unjelly, obj[1:]))
+        return self._decoder.part(spelled(obj, _value_of))
 
     def unjellyInto(self, obj: Any, loc: Any, jel: Any) -> Any:
         """Put the value of an s-expression into `obj[loc]`, and give it."""
@@ -148,6 +155,8 @@ def spelled(sexp: list[Any], leaf: Callable[[Any], Any]) -> list[Any]:
         for index, item in enumerate(source):
             kind = type(item)
             if isinstance(item, list):
+                if isinstance(item, Unread):
+                    item.taken = True
                 inner: list[Any] = []
                 target.append(inner)
                 stack.append((item, inner, depth + 1, tag == b"dictionary"))
