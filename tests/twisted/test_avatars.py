@@ -2,10 +2,11 @@
 
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import md5
 from pathlib import Path
 from typing import Any
-from weakref import ref
+from weakref import WeakSet, ref
 
 import pytest
 from twisted.cred import checkers, credentials, portal
@@ -113,7 +114,9 @@ class House:
         known = checkers.InMemoryUsernamePasswordDatabaseDontUse(alice=b"secret", bob=b"hidden")
         used: tuple[Any, ...] = more or (known, checkers.AllowAnonymousAccess())
         self.portal = portal_of(self.realm, *used)
+        protocol = options.pop("protocol", pb.Broker)
         self.server = pb.PBServerFactory(self.portal, **options)
+        self.server.protocol = protocol
         self.client = pb.PBClientFactory()
         brokers = self.client.buildProtocol(None), self.server.buildProtocol(None)
         self.both: Joined = join(brokers=brokers)
@@ -645,7 +648,7 @@ def test_a_user_name_goes_to_the_checker_as_it_came(join: Join, logged: Logged) 
             return fail(UnauthorizedLogin())
 
     house = House(join, Curious())
-    names_sent: tuple[Any, ...] = (b"alice", "alice", ("realm", "alice"))
+    names_sent: tuple[Any, ...] = (b"alice", "alice", b"", "\u00e9" * 512, b"x" * 1024)
     for name in names_sent:
         house.refused(credentials.UsernamePassword(name, b"secret")).trap(UnauthorizedLogin)
     assert tuple(names) == names_sent
@@ -760,6 +763,180 @@ def test_whatever_is_no_response_does_not_match(join: Join, logged: Logged, resp
     house.both.run()
     failure_of(waiting).trap(UnauthorizedLogin)
     assert len(logged.take(UnauthorizedLogin)) == 1
+
+
+@pytest.mark.parametrize(
+    "name", [["alice"], ("realm", b"alice"), 5, None, b"x" * 1025, "x" * 1025, "\u00e9" * 513]
+)
+def test_what_can_not_be_a_user_name_is_that_of_nobody(
+    join: Join, logged: Logged, name: Any
+) -> None:
+    asked: list[Any] = []
+
+    class Trusting:
+        credentialInterfaces = (credentials.IUsernameHashedPassword,)
+
+        def requestAvatarId(self, given: Any) -> Any:
+            asked.append(given)
+            return b"anybody"
+
+    house = House(join, Trusting())
+    failure = house.refused(credentials.UsernamePassword(name, b"secret"))
+    assert str(failure.type) == "twisted.cred.error.UnauthorizedLogin"
+    assert failure.getErrorMessage() == ""
+    assert asked == []
+    assert len(logged.take(UnauthorizedLogin)) == 1
+
+
+class WeighedCopy(pb.RemoteCopy):
+    """Tells whether it is still here."""
+
+    here: WeakSet[Any] = WeakSet()  # noqa: RUF012
+
+    def setCopyableState(self, state: Any) -> None:
+        self.here.add(self)
+
+
+class WeighedSource(pb.Copyable):
+    pass
+
+
+pb.setUnjellyableForClass(WeighedSource, WeighedCopy)
+
+
+def test_a_login_that_is_begun_keeps_nothing_but_a_name(join: Join, logged: Logged) -> None:
+    house = House(join)
+    _, challenger = house.both.ask("login", [WeighedSource(), b"x" * 100_000])
+    gc.collect()
+    assert len(WeighedCopy.here) == 0
+    waiting = challenger.callRemote("respond", [WeighedSource()], None)
+    house.both.run()
+    failure_of(waiting).trap(UnauthorizedLogin)
+    gc.collect()
+    assert len(WeighedCopy.here) == 0
+    logged.take(UnauthorizedLogin)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_challenge_that_was_used_keeps_nothing(join: Join, logged: Logged, times: int) -> None:
+    """Not even while the client goes on holding it."""
+    taken: list[Any] = []
+    house = House(join, Noting(taken))
+    _, challenger = house.both.ask("login", b"alice")
+    for _ in range(times):
+        waiting = challenger.callRemote("respond", [WeighedSource()], None)
+        house.both.run()
+        failure_of(waiting).trap(UnauthorizedLogin)
+    (kept,) = taken
+    assert kept() is None
+    gc.collect()
+    assert len(WeighedCopy.here) == 0
+    logged.take(UnauthorizedLogin)
+
+
+class Noting:
+    """Refuses everybody, and notes with what they came."""
+
+    credentialInterfaces = (credentials.IUsernameHashedPassword,)
+
+    def __init__(self, taken: list[Any]) -> None:
+        self.taken = taken
+
+    def requestAvatarId(self, given: Any) -> Any:
+        assert given.username == b"alice"
+        assert isinstance(given.response[0], WeighedCopy)
+        self.taken.append(ref(given))
+        return fail(UnauthorizedLogin())
+
+
+def test_credentials_stay_whole_for_who_takes_its_time(join: Join) -> None:
+    taken: list[Any] = []
+    waiting: Deferred[Any] = Deferred()
+
+    class Slow:
+        credentialInterfaces = (credentials.IUsernameHashedPassword,)
+
+        def requestAvatarId(self, given: Any) -> Any:
+            taken.append(given)
+            return waiting
+
+    house = House(join, Slow())
+    login = house.client.login(ALICE)
+    house.both.run()
+    (given,) = taken
+    assert (given.username, given.checkPassword(b"secret")) == (b"alice", True)
+    assert given.broker is house.both.server
+    waiting.callback(given.username)
+    house.both.run()
+    assert house.call(result(login), "whoami") == b"alice"
+    assert (given.username, given.checkPassword(b"wrong")) == (b"alice", False)
+
+
+# How many are under way.
+
+
+def begin(house: House, number: int) -> list[Any]:
+    return [house.both.ask("login", b"alice") for _ in range(number)]
+
+
+def too_many(house: House) -> None:
+    """One more is refused, in words that the program of the client can tell its user."""
+    waiting = house.both.root.callRemote("login", b"alice")
+    house.both.run()
+    failure = failure_of(waiting)
+    failure.trap(pb.Error)
+    assert failure.getErrorMessage() == "too many logins of this connection are under way"
+
+
+def test_a_connection_begins_so_many_logins_and_no_more(join: Join, logged: Logged) -> None:
+    house, other = House(join), House(join)
+    held = begin(house, 16)
+    too_many(house)
+    failure = house.refused(ALICE)
+    assert failure.check(pb.Error)
+    # Others, and those who come without a name, are not in the way.
+    assert other.call(other.log_in(), "whoami") == b"alice"
+    house.log_in(credentials.Anonymous())
+    # What is used or let go makes room.
+    challenge, challenger = held.pop()
+    house.call(challenger, "respond", pb.respond(challenge, b"secret"), None)
+    held += begin(house, 1)
+    too_many(house)
+    del held[0]
+    house.settle()
+    held += begin(house, 1)
+    too_many(house)
+    # One that was refused as well, though the client still has it.
+    wrong = held[0][1].callRemote("respond", b"x" * 16, None)
+    house.both.run()
+    failure_of(wrong).trap(UnauthorizedLogin)
+    held += begin(house, 1)
+    too_many(house)
+    held.clear()
+    del challenger
+    house.both.prove_empty()
+    assert house.call(house.log_in(), "whoami") == b"alice"
+    logged.take(UnauthorizedLogin)
+
+
+def test_nobody_s_logins_count_as_well(join: Join) -> None:
+    house = House(join)
+    held = [house.both.ask("login", [b"x"]) for _ in range(16)]
+    too_many(house)
+    del held
+
+
+def test_how_many_logins_a_connection_may_begin_is_a_limit(join: Join) -> None:
+    class Strict(pb.Broker):
+        limits = replace(pb.Broker.limits, logins_pending=2)
+
+    house = House(join, protocol=Strict)
+    waiting = [house.client.login(who) for who in (ALICE, BOB, ALICE)]
+    house.both.run()
+    names = [house.call(result(one), "whoami") for one in waiting[:2]]
+    assert names == [b"alice", b"bob"]
+    assert failure_of(waiting[2]).check(pb.Error)
+    assert house.call(house.log_in(), "whoami") == b"alice"
 
 
 def test_arguments_that_do_not_fit_are_no_error_of_the_server(join: Join) -> None:

@@ -26,6 +26,7 @@ from pellucid.twisted.errors import (
     Error,
     PBConnectionLost,
     ProtocolError,
+    RemoteError,
 )
 from tests.twisted.conftest import Join, Logged
 from tests.twisted.joined import Factory, Joined, Reactor, Wire, failure_of, make, result
@@ -717,7 +718,8 @@ def test_an_error_that_is_no_failure(join: Join, value: Any) -> None:
     joined.server.sendCall(b"error", 1, value)
     joined.run()
     failure = failure_of(call)
-    assert failure.value == {5: 5}.get(value if isinstance(value, int) else 0, failure.value)
+    assert isinstance(failure.value, RemoteError)
+    assert str(failure.value).startswith("the call failed with a value: ")
 
 
 def test_a_result_that_nobody_can_take(join: Join, logged: Logged) -> None:
@@ -865,3 +867,20 @@ def test_a_file_for_a_transport() -> None:
     broker = make(False)
     broker.makeConnection(FileWrapper(Closed()))
     broker.connectionLost(Failure(ConnectionDone()))
+
+
+def test_an_object_that_cannot_be_told(join: Join, logged: Logged) -> None:
+    joined = join(Root())
+    joined.server.cacheRemotely(object())
+    joined.server.dataReceived(encode([b"decache", 1], "pb"))
+    assert len(logged.take(AttributeError)) == 1
+    joined.server.cacheRemotely(object())
+    joined.lose()
+    assert len(logged.take(AttributeError)) == 1
+
+
+def test_an_error_that_is_a_plain_value() -> None:
+    error = module._error_value(5)
+    assert str(error) == "the call failed with a value: int"
+    failure = Failure(KeyError())
+    assert module._error_value(failure) is failure

@@ -576,3 +576,80 @@ def test_nothing_is_left_of_a_call(join: Join) -> None:
     joined.ask("make")
     del root.value
     assert kept[0]() is None
+
+
+class Hidden(Exception):
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise RuntimeError("no class")
+
+
+class Closed(Exception):
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(f"no {name}")
+
+
+class Named(type):
+    def __getattribute__(cls, name: str) -> Any:
+        if name in ("__module__", "__qualname__", "__name__"):
+            raise RuntimeError("no name")
+        return type.__getattribute__(cls, name)
+
+
+class Nameless(Exception, metaclass=Named):
+    pass
+
+
+class Hostile(flavors.Root):
+    def remote_raise(self, number: int) -> Any:
+        raise (Hidden, Closed, Nameless)[number]()
+
+    async def remote_later(self, number: int) -> Any:
+        raise (Hidden, Closed, Nameless)[number]()
+
+
+@pytest.mark.parametrize("name", ["raise", "later"])
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_an_error_that_cannot_be_looked_at(
+    join: Join, name: str, number: int, logged: Logged
+) -> None:
+    joined = join(Hostile())
+    assert ends(joined, name, number) is not None
+    joined.prove_empty()
+    logged.events.clear()
+
+
+def test_what_cannot_be_read_is_not_logged_for_ever(join: Join, logged: Logged) -> None:
+    joined = join(Foreign())
+    for _ in range(30):
+        assert ends(joined, "any", joined.root).check(InsecureJelly)
+    assert len(logged.take(InsecureJelly)) == 10
+
+
+def test_what_is_handed_on_is_not_logged_for_ever(join: Join, logged: Logged) -> None:
+    relay = Relay()
+    far, near = join(Root()), join(relay)
+    relay.other = far.root
+    for _ in range(30):
+        call = near.root.callRemote("raise", "key")
+        for _ in range(3):
+            near.run()
+            far.run()
+        assert failure_of(call).check(KeyError)
+    assert len(logged.take(KeyError)) == 30 + 10
+
+
+class Serializing(flavors.Root):
+    def remoteMessageReceived(self, broker: Any, message: Any, args: Any, kw: Any) -> Any:
+        self.later: Deferred[Any] = Deferred()
+        return broker.serialize(self.later)
+
+
+def test_a_result_as_jelly_behind_the_end_is_not_logged(join: Join) -> None:
+    root = Serializing()
+    joined = join(root)
+    call = joined.root.callRemote("any")
+    joined.run()
+    joined.lose()
+    assert failure_of(call).check(PBConnectionLost)
+    root.later.callback(flavors.Referenceable())

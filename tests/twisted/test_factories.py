@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from pellucid.twisted import pb
-from tests.twisted.conftest import Join
+from tests.twisted.conftest import Join, Logged
 from tests.twisted.joined import Joined, Wire, failure_of, result
 
 
@@ -126,6 +126,41 @@ def test_a_lost_connection_fails_who_waits_unless_there_will_be_another(
     failure_of(kept).trap(ConnectionLost)
     client.clientConnectionLost(None, Failure(ConnectionDone()), 0)
     connect(join, client)
+
+
+def test_who_is_told_of_a_failure_may_take_another_request_back(
+    client: pb.PBClientFactory,
+) -> None:
+    waiting = [client.getRootObject() for _ in range(4)]
+    heard: list[Any] = []
+    for number, request in enumerate(waiting):
+        request.addErrback(lambda failure, of: heard.append((of, failure.type)), number)
+    waiting[0].addCallback(lambda _: waiting[1].cancel())
+    # That has fired: nothing happens.
+    waiting[2].addCallback(lambda _: waiting[0].cancel())
+    client.clientConnectionFailed(None, Failure(ConnectionRefusedError()))
+    assert heard == [
+        (0, ConnectionRefusedError),
+        (1, CancelledError),
+        (2, ConnectionRefusedError),
+        (3, ConnectionRefusedError),
+    ]
+    client.clientConnectionFailed(None, Failure(ConnectionRefusedError()))
+    assert len(heard) == 4
+
+
+def test_who_gets_the_root_may_take_another_request_back(
+    join: Join, client: pb.PBClientFactory, logged: Logged
+) -> None:
+    waiting = [client.getRootObject() for _ in range(4)]
+    heard: list[Any] = []
+    for number, request in enumerate(waiting):
+        request.addBoth(lambda found, of: heard.append((of, type(found))), number)
+    waiting[0].addCallback(lambda _: waiting[2].cancel())
+    connect(join, client)
+    root = pb.RemoteReference
+    assert heard == [(0, root), (2, Failure), (1, root), (3, root)]
+    assert logged.text == ""
 
 
 class User:

@@ -922,3 +922,7 @@ def test_what_twisted_sends_is_trapped(way: str, unsafe: bool) -> None:
     assert (found.type, found.value) == (f"{__name__}.TheirBroken", "the text")
     assert (found.traceback != NONE) is unsafe
     both.lose()
+
+
+def test_the_other_side_cannot_say_that_it_is_logged() -> None:
+    assert not hasattr(received({"is_logged": True}), "is_logged")

@@ -2,10 +2,12 @@
 
 import gc
 import weakref
+from typing import Any
 
 from twisted.python import log
 from twisted.python.failure import Failure
 
+from pellucid.twisted.failures import CopiedFailure
 from pellucid.twisted.logs import log_seldom, shown
 from pellucid.twisted.seldom import Seldom
 from tests.twisted.conftest import Logged
@@ -62,3 +64,28 @@ def test_lines_are_left_out(logged: Logged) -> None:
     now[0] = 60
     log_seldom(seldom, log.msg, "line 10")
     assert logged.text.endswith("line 10")
+
+
+def test_a_failure_of_the_other_side_is_cut_and_on_one_line() -> None:
+    failure: Any = CopiedFailure.__new__(CopiedFailure)
+    failure.setCopyableState(
+        {
+            "type": "a\nb" + "t" * 10_000,
+            "value": "c\r\nd\x1b" + "v" * 10_000,
+            "traceback": "first\n\x1b" + "t\n" * 10_000 + "last",
+            "parents": ["p" * 10_000, "builtins.KeyError"] * 100,
+            "more": "x" * 10_000,
+        }
+    )
+    seen: Any = shown(failure)
+    text = seen.getTraceback()
+    assert len(text) < 12_000
+    assert "a\\nbttt" in text
+    assert "c\\r\\nd\\x1bvvv" in text
+    assert text.endswith("last")
+    assert "\x1b" not in text
+    assert seen.check(KeyError) is KeyError
+    assert sum(map(len, seen.parents)) < 5_000
+    assert not hasattr(seen, "more")
+    # The one that was received is as it was.
+    assert len(failure.value) > 10_000

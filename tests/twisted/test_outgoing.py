@@ -521,3 +521,33 @@ def test_a_pager_behind_the_end(join: Join, logged: Logged) -> None:
     joined.client.resumeProducing()
     joined.client.pauseProducing()
     joined.client.stopProducing()
+
+
+class Losing(Failing):
+    def sendNextPage(self) -> None:
+        self.joined.lose()
+        super().sendNextPage()
+
+
+def test_a_pager_that_fails_behind_the_end(join: Join, logged: Logged) -> None:
+    joined = join(Root(), real=True)
+    joined.client.registerPageProducer(Losing(joined, 1))
+    assert [failure.type for failure in logged.take()] == [KeyError]
+
+
+class Asking(Root):
+    def remote_ask(self, reference: Any) -> Any:
+        return reference.callRemote("ask")
+
+
+class Asked(flavors.Referenceable):
+    def remote_ask(self) -> str:
+        return "asked"
+
+
+def test_a_transport_that_delivers_at_once(join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+    joined = join(Asking())
+    joined.run()
+    monkeypatch.setattr(joined.client_wire, "write", joined.server.dataReceived)
+    monkeypatch.setattr(joined.server_wire, "write", joined.client.dataReceived)
+    assert result(joined.root.callRemote("ask", Asked())) == "asked"

@@ -610,3 +610,18 @@ def test_methods_of_copies_compare(join: Join) -> None:
         assert method < 5
     assert "RemoteCacheMethod tell of a Stock" in repr(method)
     assert kept.told == []
+
+
+def test_one_that_ends_a_program_keeps_no_other_from_hearing(join: Join, logged: Logged) -> None:
+    joined = join(Root())
+    told: list[Any] = []
+    reference = joined.ask("thing")
+
+    def leaves(_: Any) -> None:
+        raise SystemExit
+
+    reference.notifyOnDisconnect(leaves)
+    reference.notifyOnDisconnect(told.append)
+    joined.lose()
+    assert told == [reference]
+    assert len(logged.take(SystemExit)) == 1

@@ -557,6 +557,30 @@ def test_a_collector_hands_over_what_it_was_given() -> None:
     assert handed == [[1, 2]]
 
 
+def test_what_comes_behind_the_last_page_is_ignored() -> None:
+    handed: list[Any] = []
+    collector = util.CallbackPageCollector(handed.append)
+    collector.remote_gotPage(1)
+    collector.remote_endedPaging()
+    collector.remote_gotPage(2)
+    collector.remote_endedPaging()
+    assert handed == [[1]]
+
+
+def test_pages_that_come_while_they_are_handed_over_are_ignored() -> None:
+    handed: list[Any] = []
+
+    def take(pages: list[Any]) -> None:
+        handed.append(pages)
+        collector.remote_gotPage(2)
+        collector.remote_endedPaging()
+
+    collector = util.CallbackPageCollector(take)
+    collector.remote_gotPage(1)
+    collector.remote_endedPaging()
+    assert handed == [[1]]
+
+
 def test_the_names_are_twisted_s() -> None:
     for name in util.__all__:
         assert getattr(util, name).__module__ == "twisted.spread.util"

@@ -309,7 +309,6 @@ OWN: dict[str, Ours] = {
     "reply_error_unregistered_class": fails(
         core.InsecureJelly, not_allowed("error", "foo", "Bar"), wire="19.12"
     ),
-    "reply_error_integer": fails(core.RemoteError, "5"),
 }
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from inspect import signature
 from ipaddress import IPv6Address, ip_address
-from typing import Any
+from typing import Any, Final
+from weakref import WeakSet
 
 from twisted.cred.credentials import Anonymous, ICredentials, IUsernameHashedPassword
 from twisted.cred.error import LoginFailed, UnauthorizedLogin
@@ -33,6 +34,9 @@ __all__ = [
     "challenge",
     "respond",
 ]
+
+# In bytes, text in UTF-8.
+_LONGEST_NAME: Final = 1024
 
 
 def respond(challenge: bytes, password: bytes) -> bytes:
@@ -64,7 +68,7 @@ class IPerspective(Interface):
 class IUsernameMD5Password(ICredentials):
     """A user name, and a response that can be checked with the MD5 of the password alone.
 
-    `username` is as the client sent it.
+    `username` is as the client sent it, bytes or text of 1 KiB at most.
     """
 
     __module__ = "twisted.spread.pb"
@@ -300,36 +304,67 @@ class _Entrance(Referenceable):
 class _Door(_Entrance):
     """The root of a connection that has not logged in."""
 
+    def __init__(self, root: PortalRoot, broker: Any) -> None:
+        super().__init__(root, broker)
+        self._pending: WeakSet[_Challenger] = WeakSet()
+
     def remote_login(self, username: Any) -> tuple[bytes, Referenceable]:
-        """Begin a login with a password: give a challenge, and whom to give the response."""
+        """Begin a login with a password: give a challenge, and whom to give the response.
+
+        Raises Error if the connection has begun as many as it may.
+        """
+        if len(self._pending) >= self.broker.limits.logins_pending:
+            raise Error("too many logins of this connection are under way")
         new = challenge()
-        return new, _Challenger(self._root, self.broker, username, new)
+        credentials = _Credentials(self, username, new) if _is_name(username) else None
+        challenger = _Challenger(self._root, self.broker, credentials, self._pending)
+        self._pending.add(challenger)
+        return new, challenger
 
     def remote_loginAnonymous(self, mind: Any) -> Deferred[Any]:
         """Log in without a name."""
         return self._root.log_in(self.broker, Anonymous(), mind)
 
 
-@implementer(IUsernameHashedPassword, IUsernameMD5Password)
 class _Challenger(_Entrance):
-    """Takes the response to one challenge, once. It is the credentials that checkers check."""
+    """Takes the response to one challenge, once. It is pending until then.
 
-    response: Any = None
+    Without credentials it refuses whatever comes, as for a user that there is not.
+    """
 
-    def __init__(self, root: PortalRoot, broker: Any, username: Any, challenge: bytes) -> None:
+    def __init__(
+        self,
+        root: PortalRoot,
+        broker: Any,
+        credentials: "_Credentials | None",
+        pending: "WeakSet[_Challenger]",
+    ) -> None:
         super().__init__(root, broker)
-        self.username = username
-        self.challenge = challenge
-        self._used = False
+        self._credentials = credentials
+        self._pending = pending
 
     def remote_respond(self, response: Any, mind: Any) -> Deferred[Any]:
         """Log in, if the response is the right one."""
-        if self._used:
-            again = Failure(UnauthorizedLogin())
-            return fail(self._root.refuse(again, self.broker))
-        self._used = True
-        self.response = response
-        return self._root.log_in(self.broker, self, mind)
+        self._pending.discard(self)
+        # The client may hold this for as long as it likes, but not what came with the login.
+        credentials, self._credentials = self._credentials, None
+        if credentials is None:
+            return fail(self._root.refuse(Failure(UnauthorizedLogin()), self.broker))
+        credentials.response = response
+        return self._root.log_in(self.broker, credentials, mind)
+
+
+@implementer(IUsernameHashedPassword, IUsernameMD5Password)
+class _Credentials:
+    """What checkers check: the response of a client to a challenge."""
+
+    response: Any = None
+
+    def __init__(self, door: _Door, username: Any, challenge: bytes) -> None:
+        self.broker = door.broker
+        self.portal = door.portal
+        self.username = username
+        self.challenge = challenge
 
     def checkPassword(self, password: Any) -> bool:
         """Tell whether the client knows this password."""
@@ -338,6 +373,13 @@ class _Challenger(_Entrance):
     def checkMD5Password(self, md5Password: bytes) -> bool:
         """Tell whether the client knows the password with this MD5."""
         return login.check_response(self.challenge, md5Password, self.response)
+
+
+def _is_name(username: Any) -> bool:
+    """Tell whether this can be the name of a user, and is small enough to be kept."""
+    if type(username) is str:
+        username = username.encode("utf-8", "surrogatepass")
+    return type(username) is bytes and len(username) <= _LONGEST_NAME
 
 
 def _fitting(method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

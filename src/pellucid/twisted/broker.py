@@ -42,7 +42,7 @@ from .transports import (
     send_without_delay,
     set_reading,
 )
-from .views import Local, Views
+from .views import Local, Views, tell_released, tell_unobserved
 
 __all__ = ["MAX_BROKER_REFS", "Broker", "Local"]
 
@@ -290,10 +290,10 @@ class Broker(Views, Notifying, Banana):
         elif kind is Closed:
             self._ended(event.error)
         else:
-            run(event.target.released)
+            run(tell_released, event)
 
     def _unobserved(self, event: Unobserved) -> None:
-        told = run(event.target.stoppedObserving, event.perspective, event.observer)
+        told = run(tell_unobserved, event)
         if isinstance(told, CoroutineType):
             told = Deferred.fromCoroutine(told)
         if isinstance(told, Deferred):
@@ -485,7 +485,7 @@ def _current_limits() -> Limits:
 
 def _error_value(value: Any) -> Any:
     """Give what a call fails with whose `error` has this value."""
-    return received_error(value) if value is None else value
+    return value if isinstance(value, (Failure, BaseException)) else received_error(value)
 
 
 def _text(name: Any) -> str:

@@ -15,17 +15,32 @@ from .. import errors as core_errors
 from ..broker import Broker as Core
 from ..events import CallReceived
 from ..login import LoggedIn
-from .errors import Error, NoSuchMethod, translated
-from .failures import as_sent
+from .errors import (
+    BananaError,
+    DeadReferenceError,
+    Error,
+    NoSuchMethod,
+    PBConnectionLost,
+    ProtocolError,
+    translated,
+)
+from .failures import as_sent, is_received
 from .flavors import Referenceable
-from .logs import SHOWN, log_seldom, shown
+from .logs import SHOWN, line_of, log_seldom, shown
 from .seldom import Seldom
 from .views import as_lists
 
 __all__ = ["AsItStands", "Calls"]
 
+_UNSENDABLE = "the method raised an error that can't be sent"
 _LATER = (Deferred, CoroutineType)
 _FOR_WHOM_THEY_SAY = (Referenceable, LoggedIn)
+# What one that reads its arguments itself raises because of them.
+_MISSHAPEN = (core_errors.InsecureJelly, core_errors.ProtocolError, core_errors.LimitExceeded)
+_MISREAD = (*_MISSHAPEN, ProtocolError, BananaError)
+# What one that writes its result itself raises when there is nobody left to write to.
+_ENDED = (core_errors.InsecureJelly, core_errors.ConnectionLost, DeadReferenceError)
+_OVER = (*_ENDED, core_errors.DeadReferenceError, PBConnectionLost)
 _NO_KEYWORDS: dict[str, Any] = {}
 
 
@@ -75,13 +90,16 @@ class Calls:
             else:
                 result = target.find_method(call.name)(*call.args, **call.kwargs)
         except BaseException:
-            self._failed(Failure(), call)
+            self._raised(call)
             return
         # What came with the call is the method's own affair from here on.
         call.args = ()
         call.kwargs = _NO_KEYWORDS
         if isinstance(result, _LATER):
-            self._wait(result, call, raw)
+            try:
+                self._wait(result, call, raw)
+            except BaseException:
+                self._raised(call)
         else:
             self._answer(result, call, raw)
 
@@ -112,25 +130,51 @@ class Calls:
                 self._log_refused(refused, call)
         self._answered()
 
+    def _raised(self, call: CallReceived) -> None:
+        """Answer with what is being raised."""
+        try:
+            failure = Failure()
+        except BaseException:
+            # It does not even let its class be asked for.
+            failure = Failure(Error(_UNSENDABLE))
+        self._failed(failure, call)
+
     def _failed(self, failure: Failure, call: CallReceived) -> None:
-        broker, core = self._broker, self._core
+        core = self._core
+        try:
+            error, traceback = self._seen(failure, call)
+        except BaseException:
+            error, traceback = Error(_UNSENDABLE), None
+        core.tracebacks = bool(getattr(self._broker.factory, "unsafeTracebacks", False))
+        try:
+            core.fail(call, error, traceback)
+        except BaseException:
+            # The other side has heard of it.
+            log.err(None, f"writing the error of {call.name[:SHOWN]!r} was interrupted")
+        self._answered()
+
+    def _seen(self, failure: Failure, call: CallReceived) -> tuple[BaseException, str | None]:
+        """Log a failure, and give what is sent of it."""
+        broker = self._broker
         unsafe = getattr(broker.factory, "unsafeTracebacks", False)
-        error, traceback = as_sent(failure, broker.security, unsafe)
+        sent = as_sent(failure, broker.security, unsafe)
         if not _is_expected(failure):
-            self._log(failure)
+            self._log(failure, call)
         elif not call.wants_answer:
             self._log_unheard(failure, call)
-        core.tracebacks = bool(unsafe)
-        core.fail(call, error, traceback)
-        self._answered()
+        return sent
 
     # What is logged.
 
-    def _log(self, failure: Failure) -> None:
+    def _log(self, failure: Failure, call: CallReceived) -> None:
+        value, raw = failure.value, getattr(type(call.target), "takes_jelly", False)
         if getattr(failure, "is_logged", False):
             return
+        if raw and self._core.closed and isinstance(value, _OVER):
+            return
         what = shown(failure), "Peer will receive following PB traceback:"
-        if isinstance(failure.value, NoSuchMethod):
+        misread = raw and isinstance(value, _MISREAD)
+        if misread or isinstance(value, NoSuchMethod) or is_received(failure):
             log_seldom(self._seldom, log.err, *what)
         else:
             log.err(*what)
@@ -138,7 +182,7 @@ class Calls:
     def _log_unheard(self, failure: Failure, call: CallReceived) -> None:
         """Tell, in one line, of an error that no answer tells of."""
         what, name = type(call.target).__name__, call.name[:SHOWN]
-        text = failure.getErrorMessage()[:SHOWN]
+        text = line_of(failure.getErrorMessage())
         line = f"PB: a call that wants no answer failed, {name!r} of a {what}: {text}"
         log_seldom(self._seldom, log.msg, line)
 

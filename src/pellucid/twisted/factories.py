@@ -65,7 +65,9 @@ class PBClientFactory(_ClientFactory):
         requests = self.rootObjectRequests
         self._reset()
         for request in requests:
-            request.errback(reason)
+            # One that is told may take another one back.
+            if not request.called:
+                request.errback(reason)
 
     def buildProtocol(self, addr: Any) -> Any:
         """Make the broker of a connection, with the security options of this factory."""
@@ -115,7 +117,8 @@ class PBClientFactory(_ClientFactory):
         requests = self.rootObjectRequests
         self.rootObjectRequests = []
         for request in requests:
-            request.callback(self._root)
+            if not request.called:
+                request.callback(self._root)
 
     def getRootObject(self) -> Deferred[Any]:
         """Give a Deferred of the server's root, now or when there is a connection."""

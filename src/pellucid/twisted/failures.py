@@ -5,7 +5,7 @@ an errback lets it pass Twisted makes a new, plain Failure of what was raised. W
 needs is in the entries that it takes over, above all in `value`, which knows what to raise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
 from twisted.python import log
@@ -22,7 +22,14 @@ from .flavors import Copyable, RemoteCopy
 from .hooks import default
 from .jelly import Jellyable, setUnjellyableForClass
 
-__all__ = ["CopiedFailure", "CopyableFailure", "as_sent", "failure2Copyable"]
+__all__ = [
+    "CopiedFailure",
+    "CopyableFailure",
+    "as_sent",
+    "failure2Copyable",
+    "is_received",
+    "with_texts",
+]
 
 _NO_TRACEBACK: Final = "Traceback unavailable\n"
 # Every exception is one of these, whatever the peer left out.
@@ -33,8 +40,14 @@ _KNOWN: Final = frozenset(
     (
         *("type", "value", "parents", "_parents", "traceback", "unsafeTracebacks", "count"),
         *("captureVars", "tb", "frames", "_frames", "stack", "pickled"),
+        # With this it would be left out of the log.
+        "is_logged",
     )
 )
+# What tells where a failure was awaited here.
+_OURS: Final = ("frames", "_frames", "pickled", "count")
+# So many names of a class of the other side are shown.
+_MOST_NAMES: Final = 20
 _own_dict: Any = BaseException.__dict__["__dict__"]
 
 
@@ -246,6 +259,28 @@ class CopiedFailure(RemoteCopy, Failure):
 
     printBriefTraceback = printTraceback
     printDetailedTraceback = printTraceback
+
+
+def is_received(failure: Failure) -> bool:
+    """Tell whether the texts of a failure are the other side's, on whatever way it got here."""
+    return isinstance(failure, CopiedFailure) or isinstance(vars(failure).get("type"), str)
+
+
+def with_texts(failure: Failure, change: Callable[[str, str], str]) -> Failure:
+    """Give a received failure in which each text is `change(name, text)`, by the name of its entry.
+
+    Whatever else the other side has put into it is left out.
+    """
+    kept = {name: value for name, value in vars(failure).items() if name in _KNOWN}
+    made = _entries(kept)
+    texts = {name: change(name, str(made[name])) for name in ("type", "value", "traceback")}
+    names = [change("parents", name) for name in made["parents"][:_MOST_NAMES]]
+    kind = CopiedFailure if isinstance(failure, CopiedFailure) else Failure
+    changed = kind.__new__(kind)
+    changed.__dict__ = _Entries(_entries({**texts, "parents": names}))
+    # Where it was awaited is this side's.
+    changed.__dict__.update((name, kept[name]) for name in _OURS if name in kept)
+    return changed
 
 
 # What is sent.

@@ -123,7 +123,7 @@ class Outgoing:
         # A finalizer may run in the midst of this, and want the same.
         self._flushing = True
         try:
-            while data := core.data_to_send():
+            while self._transport is not None and (data := core.data_to_send()):
                 if self._holds:
                     self._unasked += len(data)
                     if self._unasked > _UNASKED:
@@ -131,8 +131,9 @@ class Outgoing:
                             continue
                         return
                 self._transport.write(data)
-                # Of many releases not all leave in one piece.
-                if not core.owes:
+                # Of many releases not all leave in one piece, and a transport that delivers at once
+                # may have brought new messages about.
+                if not core.owes and not core.messages_to_send:
                     return
         finally:
             self._flushing = False
@@ -280,6 +281,7 @@ class Outgoing:
                 log.err(None, "PB: a page producer failed")
                 # There is no other way to tell the other side that nothing more comes.
                 still = False
-                self._transport.loseConnection()
+                if self._transport is not None:
+                    self._transport.loseConnection()
             if not still and pager in self.pagers:
                 self.pagers.remove(pager)

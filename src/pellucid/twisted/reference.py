@@ -7,13 +7,13 @@ from weakref import ref
 
 from twisted.internet.defer import Deferred
 from twisted.persisted.styles import Ephemeral
-from twisted.python import log
 from zope.interface import implementer
 
 from .. import caches, references
 from .errors import DeadReferenceError, InsecureJelly, ProtocolError
 from .interfaces import IUnjellyable
 from .jelly import Jellyable
+from .notifying import run
 from .serializable import Serializable
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class RemoteReference(references.RemoteReference, Serializable, Ephemeral):
         if not callable(callback):
             raise TypeError(f"{type(callback).__name__} can't be called")
         if self.broker.disconnected:
-            self._tell(callback)
+            run(callback, self)
             return
         if not self.disconnectCallbacks:
             self.disconnectCallbacks = []
@@ -118,13 +118,7 @@ class RemoteReference(references.RemoteReference, Serializable, Ephemeral):
     def _disconnected(self) -> None:
         callbacks, self.disconnectCallbacks = self.disconnectCallbacks, ()
         for callback in callbacks:
-            self._tell(callback)
-
-    def _tell(self, callback: Callable[["RemoteReference"], object]) -> None:
-        try:
-            callback(self)
-        except Exception:
-            log.err(None, "a callback for the end of a connection failed")
+            run(callback, self)
 
     def jellyFor(self, jellier: Any) -> Any:
         """Give what stands for this reference: the id by which the other side knows its object.

@@ -232,10 +232,12 @@ class FilePager(Pager):
 class CallbackPageCollector(Referenceable):
     """Collects pages from the other side, and calls `callback` with the list of them.
 
-    A reference to it is what a pager needs.
+    A reference to it is what a pager needs. Whatever comes behind the end is ignored.
     """
 
     __module__ = "twisted.spread.util"
+
+    _has_ended = False
 
     def __init__(self, callback: Any) -> None:
         self.pages: list[Any] = []
@@ -243,11 +245,14 @@ class CallbackPageCollector(Referenceable):
 
     def remote_gotPage(self, page: Any) -> None:
         """Take a page."""
-        self.pages.append(page)
+        if not self._has_ended:
+            self.pages.append(page)
 
     def remote_endedPaging(self) -> None:
-        """Hand over the pages."""
-        self.callback(self.pages)
+        """Hand over the pages, once."""
+        if not self._has_ended:
+            self._has_ended = True
+            self.callback(self.pages)
 
 
 class _Waiting:

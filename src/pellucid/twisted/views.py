@@ -12,7 +12,7 @@ from ..errors import InsecureJelly
 from .errors import translated
 from .reference import RemoteCacheObserver, RemoteReference
 
-__all__ = ["Local", "Target", "Views", "as_lists"]
+__all__ = ["Local", "Target", "Views", "as_lists", "tell_released", "tell_unobserved"]
 
 # As jelly a value is nested deeper than it is itself, whose depth is bounded already.
 _DEPTH: Final = 4096
@@ -90,6 +90,16 @@ def _key_of(obj: Any) -> Any:
     """Give what the core is to know an object by, None for the object itself."""
     unique = _unique_id(obj)
     return None if unique == id(obj) else unique
+
+
+def tell_released(event: Any) -> None:
+    """Tell an object that the other side has no reference to it any more."""
+    event.target.released()
+
+
+def tell_unobserved(event: Any) -> Any:
+    """Tell a cache that a copy of it is gone."""
+    return event.target.stoppedObserving(event.perspective, event.observer)
 
 
 def _bytes(name: Any) -> Any:
