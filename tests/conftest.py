@@ -2,6 +2,7 @@
 
 import gc
 import importlib.util
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -29,5 +30,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Leave out what is there before the first test: many of them have all garbage collected."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _rested() -> Iterator[None]:
+    """Leave out what is alive after each file as well: it is pytest's own, and grows."""
+    yield
     gc.collect()
     gc.freeze()
