@@ -19,6 +19,7 @@ from pellucid.login import (
     check_response,
     check_scrypt,
     decoy,
+    fitting,
     md5_of,
     new_challenge,
     offers,
@@ -328,3 +329,12 @@ def test_a_login_whose_answer_was_not_written_has_ended() -> None:
     wrapper.settle()
     wrapper.released()
     assert ended == ["ended"]
+
+
+def test_arguments_that_do_not_fit_are_no_error_of_this_side() -> None:
+    def method(one: int, *, two: int = 2) -> tuple[int, int]:
+        return one, two
+
+    assert fitting(KeyError, method, 1, two=3) == (1, 3)
+    with pytest.raises(KeyError, match="method: missing a required argument: 'one'"):
+        fitting(KeyError, method, two=3)

@@ -38,6 +38,7 @@ CORE = (
     "broker",
     "scram",
     "login",
+    "seldom",
 )
 
 

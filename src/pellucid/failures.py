@@ -6,13 +6,16 @@ The wire document says what is in it, in section 13.
 from .errors import InsecureJelly, PBError, RemoteError, full_name, wire_names
 from .registry import Registry
 
-__all__ = ["FAILURE_TAG", "failure_state", "is_failure", "read_failure", "received_error"]
+__all__ = [
+    "ANY_ERROR", "FAILURE_TAG", "NO_TRACEBACK", "failure_state", "is_failure", "read_failure",
+    "received_error", "text_of",
+]  # fmt: skip
 
 FAILURE_TAG = b"twisted.spread.pb.CopyableFailure"
 
-_NO_TRACEBACK = "Traceback unavailable\n"
+NO_TRACEBACK = "Traceback unavailable\n"
 # Every exception is one of these, whatever the peer left out.
-_ANY_ERROR = "builtins.BaseException"
+ANY_ERROR = "builtins.BaseException"
 
 
 def failure_state(
@@ -34,7 +37,7 @@ def failure_state(
         "parents": [_fit(name, string_limit) for name in names],
         "frames": [],
         "stack": [],
-        "traceback": _fit(_NO_TRACEBACK if traceback is None else traceback, string_limit),
+        "traceback": _fit(NO_TRACEBACK if traceback is None else traceback, string_limit),
     }
 
 
@@ -59,19 +62,19 @@ def read_failure(state: object, registry: Registry) -> PBError:
     """
     if type(state) is not dict:
         raise InsecureJelly("the state of a failure has to be a dictionary", remote=True)
-    text = _text(_field(state, "value")) or ""
-    kind = _text(_field(state, "type"))
+    text = text_of(_field(state, "value")) or ""
+    kind = text_of(_field(state, "type"))
     found = _field(state, "parents")
     listed = found if isinstance(found, (list, tuple)) else ()
-    parents = tuple(name for name in map(_text, listed) if name is not None)
+    parents = tuple(name for name in map(text_of, listed) if name is not None)
     names = parents if kind is None else (kind, *parents)
-    traceback = _text(_field(state, "traceback"))
+    traceback = text_of(_field(state, "traceback"))
     error = _make(names, text, registry)
     # Not by assignment: a class may have made itself read-only.
     vars(error).update(
-        remote_type=names[0] if names else _ANY_ERROR,
+        remote_type=names[0] if names else ANY_ERROR,
         remote_parents=parents,
-        remote_traceback=None if traceback == _NO_TRACEBACK else traceback,
+        remote_traceback=None if traceback == NO_TRACEBACK else traceback,
     )
     return error
 
@@ -101,11 +104,11 @@ def _field(state: dict[object, object], name: str) -> object:
     return state.get(name, state.get(name.encode()))
 
 
-def _text(value: object) -> str | None:
+def text_of(value: object) -> str | None:
     """Give a received text, which may have come as bytes; None if it is no text."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    return value if isinstance(value, str) else None
+    return str(value) if isinstance(value, str) else None
 
 
 def _make(names: tuple[str, ...], text: str, registry: Registry) -> PBError:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import md5, scrypt
 from hmac import compare_digest, digest
+from inspect import signature
 from typing import Any, Protocol
 
 from .errors import LoginFailed
@@ -26,6 +27,7 @@ __all__ = [
     "check_response",
     "check_scrypt",
     "decoy",
+    "fitting",
     "md5_of",
     "new_challenge",
     "offers",
@@ -39,6 +41,18 @@ __all__ = [
 def refusal() -> LoginFailed:
     """Give the error of every login that is not let in, whatever was wrong with it."""
     return LoginFailed("")
+
+
+def fitting(kind: type[Exception], method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Give `method(*args, **kwargs)`, for those who have not logged in.
+
+    Raises `kind` for arguments that do not fit: that is no error of this side.
+    """
+    try:
+        signature(method).bind(*args, **kwargs)
+    except TypeError as error:
+        raise kind(f"{method.__name__}: {error}") from None
+    return method(*args, **kwargs)
 
 
 # PB's own exchange. MD5 is what existing programs speak; who listens can guess the password.

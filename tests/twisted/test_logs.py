@@ -7,9 +7,9 @@ from typing import Any
 from twisted.python import log
 from twisted.python.failure import Failure
 
+from pellucid.seldom import Seldom
 from pellucid.twisted.failures import CopiedFailure
 from pellucid.twisted.logs import log_seldom, shown
-from pellucid.twisted.seldom import Seldom
 from tests.twisted.conftest import Logged
 
 
@@ -52,7 +52,7 @@ def test_a_long_text_is_cut() -> None:
 
 def test_lines_are_left_out(logged: Logged) -> None:
     now = [0.0]
-    seldom = Seldom(3, 60, lambda: now[0])
+    seldom = Seldom(lambda: now[0], 3, 60)
     for n in range(10):
         log_seldom(seldom, log.msg, f"line {n}")
     assert logged.text.splitlines() == [

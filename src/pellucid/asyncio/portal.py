@@ -10,14 +10,22 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from inspect import signature
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from weakref import WeakSet
 
 from ..errors import Error, LocalProtocolError, LoginFailed, NoSuchMethod, is_expected
 from ..flavors import Referenceable
-from ..login import Account, LoggedIn, check_response, decoy, new_challenge, offers, refusal
+from ..login import (
+    Account,
+    LoggedIn,
+    check_response,
+    decoy,
+    fitting,
+    new_challenge,
+    offers,
+    refusal,
+)
 from ..passwords import BadPasswordFile, check_password
 from ..scram import Keys, ServerLogin, prepare_name, prepare_password
 from .throttle import SlowChecks, Throttle, TooMany
@@ -306,15 +314,7 @@ class _Door(Referenceable):
 
         That is no error of this side, with a traceback in its log for whoever wants to fill it.
         """
-        return partial(_fitting, super().find_method(name))
-
-
-def _fitting(method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    try:
-        signature(method).bind(*args, **kwargs)
-    except TypeError as error:
-        raise Error(f"{method.__name__}: {error}") from None
-    return method(*args, **kwargs)
+        return partial(fitting, Error, super().find_method(name))
 
 
 class PortalRoot(_Door):

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from .. import seldom
+
 __all__ = ["Seldom", "Timers", "finish"]
 
 log = logging.getLogger("pellucid")
@@ -43,17 +45,10 @@ class Timers:
         return name in self._handles
 
 
-class Seldom:
+class Seldom(seldom.Seldom):
     """A log of what others can cause as often as they like: `most` lines in `period` seconds."""
 
-    __slots__ = ("_begun", "_clock", "_lines", "_most", "_period")
-
-    def __init__(self, clock: Callable[[], float], most: int = 10, period: float = 60.0) -> None:
-        self._clock = clock
-        self._most = most
-        self._period = period
-        self._begun = clock()
-        self._lines = 0
+    __slots__ = ()
 
     def warning(self, text: str, *args: object) -> None:
         """Log a line, or leave it out."""
@@ -64,15 +59,10 @@ class Seldom:
         self._log(logging.INFO, text, args)
 
     def _log(self, level: int, text: str, args: tuple[object, ...]) -> None:
-        now = self._clock()
-        if now - self._begun >= self._period:
-            self._begun = now
-            self._lines = 0
-        self._lines += 1
-        if self._lines <= self._most:
+        if self.allows():
             log.log(level, text, *args)
-        if self._lines == self._most:
-            log.log(level, "further lines of this kind are left out for up to %g s", self._period)
+        if self.is_last:
+            log.log(level, "further lines of this kind are left out for up to %g s", self.period)
 
 
 async def finish(wait: Callable[[], Awaitable[object]]) -> None:

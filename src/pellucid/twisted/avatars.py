@@ -1,8 +1,8 @@
 """Perspectives, and the server's side of a login over a portal of `twisted.cred`."""
 
+import time
 from collections.abc import Callable
 from functools import partial
-from inspect import signature
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 from weakref import WeakSet
@@ -18,12 +18,13 @@ from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
 from .. import login
+from ..seldom import Seldom
 from .broker import Broker
-from .errors import Error, NoSuchMethod
-from .flavors import IPBRoot, Referenceable
+from .errors import Error
+from .flavors import IPBRoot, Referenceable, method_of
 from .hooks import is_default
 from .interfaces import IJellyable
-from .seldom import Seldom
+from .transports import name_of_peer
 
 __all__ = [
     "AsReferenceable",
@@ -96,7 +97,7 @@ class Avatar:
         """
         values = broker.unserialize(args, self)
         named = broker.unserialize(kw, self)
-        method = _method(self, message)
+        method = method_of(self, f"perspective_{message}")
         return broker.serialize(method(*values, **named), self, method, values, named)
 
 
@@ -116,15 +117,6 @@ class AsReferenceable(Referenceable):
         return self._receive(broker, message, args, kw)
 
 
-def _method(avatar: Any, name: str) -> Callable[..., Any]:
-    full = f"perspective_{name}"
-    method = getattr(avatar, full, None)
-    if not callable(method):
-        raise NoSuchMethod(f"No such method: {full}")
-    found: Callable[..., Any] = method
-    return found
-
-
 # What the client holds of an avatar. Each is of one login, and tells when it is let go.
 
 
@@ -132,7 +124,7 @@ class _AvatarHandle(login.LoggedIn):
     """An `Avatar` whose methods are called as they are."""
 
     def find_method(self, name: str) -> Callable[..., Any]:
-        return _method(self._avatar, name)
+        return method_of(self._avatar, f"perspective_{name}")
 
 
 class _MessageHandle(login.LoggedIn):
@@ -219,7 +211,7 @@ class PortalRoot:
 
     def __init__(self, portal: Any) -> None:
         self.portal = portal
-        self._failures = Seldom()
+        self._failures = Seldom(time.monotonic)
         self._warned = False
 
     def rootObject(self, broker: Any) -> "_Door":
@@ -271,7 +263,7 @@ class PortalRoot:
             # A log keeps what it gets, and frames would keep what came with the login.
             failure.cleanFailure()
         if self._failures.allows():
-            log.err(failure, f"a login failed, of {_peer(broker.transport)}")
+            log.err(failure, f"a login failed, of {name_of_peer(broker.transport)}")
             if self._failures.is_last:
                 seconds = self._failures.period
                 log.msg(f"further failed logins are not logged for up to {seconds:g} s")
@@ -298,7 +290,7 @@ class _Entrance(Referenceable):
 
         That is no error of this side, with a traceback in its log for whoever wants to fill it.
         """
-        return partial(_fitting, super().find_method(name))
+        return partial(login.fitting, Error, super().find_method(name))
 
 
 class _Door(_Entrance):
@@ -382,14 +374,6 @@ def _is_name(username: Any) -> bool:
     return type(username) is bytes and len(username) <= _LONGEST_NAME
 
 
-def _fitting(method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    try:
-        signature(method).bind(*args, **kwargs)
-    except TypeError as error:
-        raise Error(f"{method.__name__}: {error}") from None
-    return method(*args, **kwargs)
-
-
 def _exposed_host(transport: Any) -> str | None:
     """Give the address of this side if others can listen to what it sends, None if not."""
     if ISSLTransport.providedBy(transport):
@@ -402,10 +386,3 @@ def _exposed_host(transport: Any) -> str | None:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     return None if address.is_loopback else str(host)
-
-
-def _peer(transport: Any) -> str:
-    """Give the address of the other side for a log."""
-    peer = transport.getPeer()
-    host = getattr(peer, "host", None)
-    return str(peer) if host is None else f"{host}:{peer.port}"

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cached_property, partial
 from threading import get_ident
+from time import monotonic
 from types import CoroutineType
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -18,11 +19,12 @@ from ..errors import ConnectionLost, LimitExceeded, RemoteProtocolError
 from ..events import CallCompleted, CallFailed, CallReceived, Closed, PeerFault, Ready, Unobserved
 from ..failures import received_error
 from ..limits import Limits
+from ..seldom import Seldom
 from . import banana
 from .answer import Answer
 from .banana import Banana
 from .calls import Calls
-from .errors import DeadReferenceError, Error, PBConnectionLost, translated
+from .errors import Error, PBConnectionLost, stale, translated
 from .failures import as_sent
 from .jellier import Jellier
 from .logs import log_seldom, shown
@@ -31,7 +33,6 @@ from .outgoing import Outgoing
 from .reference import make_observer, make_reference
 from .registering import SpreadRegistry
 from .security import globalSecurity
-from .seldom import Seldom
 from .sizes import resized
 from .timers import Timers
 from .transports import (
@@ -49,7 +50,6 @@ __all__ = ["MAX_BROKER_REFS", "Broker", "Local"]
 MAX_BROKER_REFS = 1024
 """So many objects may the other side hold of this one, on connections that are made from now on."""
 
-_STALE: Final = "Calling Stale Broker"
 _SPECIAL: Final = frozenset(("pbanswer", "pbcallback", "pberrback"))
 # A copy that missed an update because of these would be wrong from then on.
 _FULL: Final = frozenset(("out_bytes", "calls_pending"))
@@ -127,9 +127,9 @@ class Broker(Views, Notifying, Banana):
         """What tells whether to log what others can cause as often as they like."""
         try:
             # A server has one for all its connections.
-            return _logs.setdefault(self.factory, Seldom())
+            return _logs.setdefault(self.factory, Seldom(monotonic))
         except TypeError:
-            return Seldom()
+            return Seldom(monotonic)
 
     # The transport's life.
 
@@ -359,7 +359,7 @@ class Broker(Views, Notifying, Banana):
     def _call(self, handle: Any, name: str | bytes, args: Any, kw: dict[str, Any]) -> Any:
         core = self._core
         if self.disconnected or core.closed:
-            raise DeadReferenceError(_STALE)
+            raise stale()
         if kw and not _SPECIAL.isdisjoint(kw):
             return self._call_specially(handle, name, args, kw)
         waiter: Deferred[Any] = Answer()
@@ -398,7 +398,7 @@ class Broker(Views, Notifying, Banana):
     def _not_called(self, error: Exception, handle: Any) -> Deferred[Any]:
         full = isinstance(error, LimitExceeded) and error.limit in _FULL
         if isinstance(error, core_errors.DeadReferenceError):
-            raise DeadReferenceError(_STALE) from None
+            raise stale() from None
         if full and handle.is_observer:
             # Not at once, for a message may be half written.
             if self._reactor is None:

@@ -15,6 +15,7 @@ from .. import errors as core_errors
 from ..broker import Broker as Core
 from ..events import CallReceived
 from ..login import LoggedIn
+from ..seldom import Seldom
 from .errors import (
     BananaError,
     DeadReferenceError,
@@ -27,7 +28,6 @@ from .errors import (
 from .failures import as_sent, is_received
 from .flavors import Referenceable
 from .logs import SHOWN, line_of, log_seldom, shown
-from .seldom import Seldom
 from .views import as_lists
 
 __all__ = ["AsItStands", "Calls"]

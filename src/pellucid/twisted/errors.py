@@ -16,10 +16,10 @@ __all__ = [
     "PBConnectionLost",
     "ProtocolError",
     "RemoteError",
+    "stale",
     "translated",
 ]
 
-_STALE: Final = "Calling Stale Broker"
 # What banana itself can't carry, by the names of the core's limits.
 _BANANA: Final = frozenset(("string_bytes", "list_items", "integer_bits"))
 _TABLES: Final = frozenset(("references_exported", "caches_exported"))
@@ -98,6 +98,11 @@ class BananaError(Exception):
     __module__ = "twisted.spread.banana"
 
 
+def stale() -> DeadReferenceError:
+    """Give the error of a call on a reference whose connection has ended."""
+    return DeadReferenceError("Calling Stale Broker")
+
+
 def translated(error: BaseException) -> BaseException:
     """Give what a Twisted program expects in place of an error of the core.
 
@@ -133,7 +138,7 @@ def _lost(error: Any) -> BaseException:
 _TRANSLATIONS: Final[dict[type, Callable[[Any], BaseException]]] = {
     core.InsecureJelly: _insecure,
     core.LimitExceeded: _limit,
-    core.DeadReferenceError: lambda error: DeadReferenceError(_STALE),
+    core.DeadReferenceError: lambda error: stale(),
     core.ConnectionLost: _lost,
     core.Error: lambda error: Error(str(error)),
     core.NoSuchMethod: lambda error: NoSuchMethod(str(error)),

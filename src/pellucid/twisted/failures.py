@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from ..encoder import Encoder
 from ..errors import InsecureJelly as CoreInsecureJelly
 from ..errors import PBError, full_name
-from ..failures import failure_state
+from ..failures import ANY_ERROR, NO_TRACEBACK, failure_state, text_of
 from ..limits import Limits
 from ..states import set_state, text_keys
 from .errors import InsecureJelly, RemoteError
@@ -31,9 +31,6 @@ __all__ = [
     "with_texts",
 ]
 
-_NO_TRACEBACK: Final = "Traceback unavailable\n"
-# Every exception is one of these, whatever the peer left out.
-_ANY_ERROR: Final = "builtins.BaseException"
 _STRING_LIMIT: Final = Limits().string_bytes
 # What is no attribute of its own when it is received.
 _KNOWN: Final = frozenset(
@@ -49,13 +46,6 @@ _OURS: Final = ("frames", "_frames", "pickled", "count")
 # So many names of a class of the other side are shown.
 _MOST_NAMES: Final = 20
 _own_dict: Any = BaseException.__dict__["__dict__"]
-
-
-def _text(found: object) -> str | None:
-    """Give a text that may have come as bytes; None if it is no text."""
-    if isinstance(found, bytes):
-        return found.decode("utf-8", "replace")
-    return str(found) if isinstance(found, str) else None
 
 
 # What stands in a failure of the other side.
@@ -75,7 +65,7 @@ class _Name(str):
         return str(self)
 
     def __eq__(self, other: object) -> bool:
-        return str.__eq__(self, _text(other) if isinstance(other, bytes) else other)
+        return str.__eq__(self, text_of(other) if isinstance(other, bytes) else other)
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -171,12 +161,12 @@ def _entries(given: Mapping[str, Any], names_type: type[_Names] = _Names) -> dic
 
     Nothing in it refers to this side: neither classes nor frames.
     """
-    kind = _text(given.get("type"))
+    kind = text_of(given.get("type"))
     listed = given.get("parents", given.get("_parents"))
     names = names_type()
     if isinstance(listed, list | tuple):
-        names.extend(name for name in map(_text, listed) if name is not None)
-    name = kind or (names[0] if names else _ANY_ERROR)
+        names.extend(name for name in map(text_of, listed) if name is not None)
+    name = kind or (names[0] if names else ANY_ERROR)
     if name not in names:
         names.insert(0, name)
     count, unsafe = given.get("count"), given.get("unsafeTracebacks")
@@ -191,9 +181,9 @@ def _entries(given: Mapping[str, Any], names_type: type[_Names] = _Names) -> dic
         "parents": names,
         "frames": [],
         "stack": [],
-        "traceback": _text(given.get("traceback")) or _NO_TRACEBACK,
+        "traceback": text_of(given.get("traceback")) or NO_TRACEBACK,
     }
-    value = _Text(_text(given.get("value")) or "")
+    value = _Text(text_of(given.get("value")) or "")
     value.entries = made.copy()
     made["value"] = value
     return made
@@ -254,7 +244,7 @@ class CopiedFailure(RemoteCopy, Failure):
         if file is None:
             file = log.logfile
         file.write(f"Traceback from remote host -- {self.type}: {self.value}\n")
-        if self.traceback != _NO_TRACEBACK:
+        if self.traceback != NO_TRACEBACK:
             file.write(self.traceback)
 
     printBriefTraceback = printTraceback
@@ -296,7 +286,7 @@ class _Named(PBError):
 
 def _said(value: object) -> str:
     try:
-        return _text(value) or str(value)
+        return text_of(value) or str(value)
     except Exception:
         return ""
 
@@ -323,8 +313,10 @@ def _names_of(failure: Failure) -> tuple[str, tuple[str, ...]]:
     kind: Any = failure.type
     if isinstance(kind, type):
         return full_name(kind), tuple(map(full_name, kind.__mro__))
-    names = (full_name(name) if isinstance(name, type) else _text(name) for name in failure.parents)
-    return _text(kind) or _ANY_ERROR, tuple(name for name in names if name is not None)
+    names = (
+        full_name(name) if isinstance(name, type) else text_of(name) for name in failure.parents
+    )
+    return text_of(kind) or ANY_ERROR, tuple(name for name in names if name is not None)
 
 
 def _error_of(failure: Failure) -> BaseException:
@@ -339,7 +331,7 @@ def _traceback_of(failure: Failure) -> str:
     received = failure.__dict__.get("traceback")
     return (
         received
-        if isinstance(received, str) and received != _NO_TRACEBACK
+        if isinstance(received, str) and received != NO_TRACEBACK
         else failure.getTraceback()
     )
 

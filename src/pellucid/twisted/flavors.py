@@ -50,7 +50,8 @@ remote_atom = b"remote"
 _TIES: Final = ("broker", "luid")
 
 
-def _find(obj: Any, full: str) -> Callable[..., Any]:
+def method_of(obj: Any, full: str) -> Callable[..., Any]:
+    """Give a method by its full name. Raises NoSuchMethod for what can't be called."""
     found = getattr(obj, full, None)
     if not callable(found):
         raise NoSuchMethod(f"No such method: {full}")
@@ -109,7 +110,7 @@ class Referenceable(Serializable):
 
     def find_method(self, name: str) -> Callable[..., Any]:
         """Give the method that a call by `name` means. Raises NoSuchMethod where there is none."""
-        return _find(self, f"remote_{name}")
+        return method_of(self, f"remote_{name}")
 
     def find_perspective(self) -> Any:
         """Give on whose behalf the arguments of a call are read: nobody's."""
@@ -175,7 +176,7 @@ class ViewPoint(Referenceable):
 
         Raises NoSuchMethod where there is none.
         """
-        return partial(_find(self.object, f"view_{name}"), self.perspective)
+        return partial(method_of(self.object, f"view_{name}"), self.perspective)
 
     def find_perspective(self) -> Any:
         """Give on whose behalf the object is called."""
@@ -397,7 +398,7 @@ class RemoteCache(RemoteCopy, Serializable, CoreRemoteCache):
 
     def find_method(self, name: str) -> Callable[..., Any]:
         """Give the method that an update by `name` means. Raises NoSuchMethod if there is none."""
-        return _find(self, f"observe_{name}")
+        return method_of(self, f"observe_{name}")
 
     @default
     def setCopyableState(self, state: Any) -> None:

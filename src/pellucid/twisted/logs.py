@@ -6,8 +6,8 @@ from typing import Any, Final
 from twisted.python import log
 from twisted.python.failure import Failure
 
+from ..seldom import Seldom
 from .failures import is_received, with_texts
-from .seldom import Seldom
 
 __all__ = ["SHOWN", "line_of", "log_seldom", "shown"]
 

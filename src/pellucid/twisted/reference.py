@@ -10,7 +10,7 @@ from twisted.persisted.styles import Ephemeral
 from zope.interface import implementer
 
 from .. import caches, references
-from .errors import DeadReferenceError, InsecureJelly, ProtocolError
+from .errors import InsecureJelly, ProtocolError, stale
 from .interfaces import IUnjellyable
 from .jelly import Jellyable
 from .notifying import run
@@ -282,7 +282,7 @@ def make_observer(broker: "Broker", core: Any, luid: int, perspective: Any) -> R
 
 def _no_copy(broker: Any) -> ProtocolError:
     if broker.disconnected:
-        return DeadReferenceError("Calling Stale Broker")
+        return stale()
     return ProtocolError(_NOT_GIVEN)
 
 

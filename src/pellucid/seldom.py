@@ -1,22 +1,19 @@
 """What others can cause as often as they like is logged seldom."""
 
-import time
 from collections.abc import Callable
 
 __all__ = ["Seldom"]
 
 
 class Seldom:
-    """Allows `most` lines of a log in `period` seconds, the first ones always.
+    """Allows `most` lines of a log in `period` seconds of a `clock`, the first ones always.
 
     `is_last` tells, behind `allows()`, that no other is allowed for now.
     """
 
     __slots__ = ("_begun", "_clock", "_lines", "_most", "period")
 
-    def __init__(
-        self, most: int = 10, period: float = 60.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, clock: Callable[[], float], most: int = 10, period: float = 60.0) -> None:
         self.period = period
         self._most = most
         self._clock = clock

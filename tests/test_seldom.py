@@ -1,6 +1,8 @@
 """Lines of a log that others can cause: so many in a time, and not one more."""
 
-from pellucid.twisted.seldom import Seldom
+import time
+
+from pellucid.seldom import Seldom
 
 
 class Clock:
@@ -11,14 +13,14 @@ class Clock:
 
 
 def test_the_first_ones_are_allowed_and_the_last_of_them_says_so() -> None:
-    seldom = Seldom(3, 60.0, Clock())
+    seldom = Seldom(Clock(), 3, 60.0)
     allowed = [(seldom.allows(), seldom.is_last) for _ in range(5)]
     assert allowed == [(True, False), (True, False), (True, True), (False, False), (False, False)]
 
 
 def test_after_a_while_they_are_allowed_again() -> None:
     clock = Clock()
-    seldom = Seldom(1, 60.0, clock)
+    seldom = Seldom(clock, 1, 60.0)
     assert [seldom.allows(), seldom.allows()] == [True, False]
     clock.now += 59.9
     assert not seldom.allows()
@@ -27,6 +29,6 @@ def test_after_a_while_they_are_allowed_again() -> None:
 
 
 def test_each_has_a_count_of_its_own() -> None:
-    first, second = Seldom(1), Seldom(1)
+    first, second = Seldom(time.monotonic, 1), Seldom(time.monotonic, 1)
     assert [first.allows(), first.allows(), second.allows()] == [True, False, True]
     assert first.period == 60.0
