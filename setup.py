@@ -20,10 +20,20 @@ COMPILED = (
     "encoder",
     "decoder",
     "jelly",
+    "events",
+    "ledger",
+    "releases",
+    "references",
+    "tables",
     "messages",
     "waiting",
     "outbox",
     "broker",
+    "asyncio.outgoing",
+    "asyncio.current",
+    "asyncio.calls",
+    "asyncio.wakeups",
+    "asyncio.turns",
 )
 
 # Debug information would make up five sixths of the wheel.
@@ -58,10 +68,11 @@ def extensions() -> list[Extension]:
     mode = wanted()
     if mode == "0":
         return []
+    sources = {name: f"src/pellucid/{name.replace('.', '/')}.py" for name in COMPILED}
     modules = [
-        Extension(f"pellucid.{name}", [f"src/pellucid/{name}.py"], extra_compile_args=FLAGS)
-        for name in COMPILED
-        if Path("src", "pellucid", f"{name}.py").exists()
+        Extension(f"pellucid.{name}", [source], extra_compile_args=FLAGS)
+        for name, source in sources.items()
+        if Path(source).exists()
     ]
     if not modules:
         return []

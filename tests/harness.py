@@ -180,7 +180,7 @@ class Side:
             "cache exports": len(tables.cache_exports),
             "cache imports": len(tables.cache_imports),
         }
-        found.update((name, broker.ledger.used(name)) for name in ACCOUNTS)
+        found.update(broker.ledger.charged())
         return {name: count for name, count in found.items() if count}
 
 

@@ -454,6 +454,15 @@ def test_only_over_its_own_connection(pair: Pair) -> None:
     other.prove_empty()
 
 
+def test_no_more_calls_may_wait_for_their_answers_than_the_limit_says() -> None:
+    pair = join(Echo(), limits=Limits(calls_pending=1))
+    first = pair.client.call(pair.root, "later")
+    with pytest.raises(LimitExceeded, match=r"\(2, and limits\.calls_pending is 1\)"):
+        pair.client.call(pair.root, "later")
+    assert pair.client.broker.pending == {1: first}
+    pair.client.broker.close()
+
+
 def test_where_too_much_waits_to_be_sent_no_call_is_made() -> None:
     pair = join(Echo(), limits=Limits(out_bytes=500))
     waiter = pair.client.call(pair.root, "any", "x" * 600)

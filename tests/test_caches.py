@@ -12,7 +12,8 @@ from pellucid.caches import CacheExports, CacheImports, CacheObserver
 from pellucid.errors import DeadReferenceError, InsecureJelly, LimitExceeded
 from pellucid.events import Unobserved
 from pellucid.flavors import Cacheable, RemoteCache, copy_has_size, copy_is_whole
-from pellucid.limits import Ledger, Limits
+from pellucid.ledger import Ledger
+from pellucid.limits import Limits
 from pellucid.references import Ids
 from pellucid.releases import Debt, Releases
 

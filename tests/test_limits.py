@@ -1,4 +1,4 @@
-"""Every number, where it acts in the core; and the ledger by itself."""
+"""Every number, where it acts in the core."""
 
 import dataclasses
 import pydoc
@@ -11,9 +11,9 @@ from pellucid.banana import encode
 from pellucid.broker import Broker
 from pellucid.errors import InsecureJelly, LimitExceeded
 from pellucid.flavors import RemoteCache
-from pellucid.limits import Ledger, Limits
+from pellucid.limits import Limits
 from pellucid.registry import Registry
-from tests.harness import ACCOUNTS, Echo, Later, Pair, Side, Stock, Waiter, join, stocks
+from tests.harness import Echo, Later, Pair, Side, Stock, Waiter, join, stocks
 
 SIZE = 640 * 1024
 DICT = [b"dictionary"]
@@ -133,44 +133,6 @@ def test_a_time_may_be_whole_or_not() -> None:
 def test_help_explains_each(name: str) -> None:
     shown = pydoc.plain(pydoc.render_doc(Limits))
     assert re.search(rf"^ \| +{name}: [A-Z]", shown, re.M)
-
-
-# The ledger.
-
-
-@pytest.mark.parametrize("account", ACCOUNTS)
-def test_an_account(account: str) -> None:
-    bound: dict[str, Any] = {account: 3}
-    ledger = Ledger(Limits(**bound))
-    ledger.charge(account)
-    ledger.charge(account, 2)
-    assert not ledger.has_room(account)
-    with pytest.raises(LimitExceeded, match=rf"\(5, and limits\.{account} is 3\)") as caught:
-        ledger.charge(account, 2)
-    assert (caught.value.limit, caught.value.value) == (account, 5)
-    assert not caught.value.remote
-    with pytest.raises(LimitExceeded) as caught:
-        ledger.charge(account, remote=True)
-    assert caught.value.remote
-    assert ledger.used(account) == 3
-    ledger.add(account, 10)
-    assert ledger.used(account) == 13
-    ledger.release(account, 11)
-    assert ledger.has_room(account)
-    ledger.release(account)
-    ledger.release(account)
-    assert [ledger.used(name) for name in ACCOUNTS] == [0] * len(ACCOUNTS)
-
-
-def test_an_account_may_be_used_twice_over_for_updates() -> None:
-    ledger = Ledger(Limits(calls_running=3))
-    ledger.add("calls_running", 5)
-    ledger.check_twice("calls_running")
-    ledger.add("calls_running")
-    with pytest.raises(LimitExceeded, match=r"\(6, and limits\.calls_running is 3\)") as caught:
-        ledger.check_twice("calls_running")
-    assert (caught.value.limit, caught.value.value) == ("calls_running", 6)
-    assert caught.value.remote
 
 
 def test_each_limit_is_tested_here() -> None:

@@ -8,7 +8,8 @@ from pellucid.banana import NONE, PB, decode, encode
 from pellucid.caches import CacheObserver
 from pellucid.errors import DeadReferenceError, InsecureJelly, LimitExceeded, RemoteError
 from pellucid.flavors import Referenceable
-from pellucid.limits import Ledger, Limits
+from pellucid.ledger import Ledger
+from pellucid.limits import Limits
 from pellucid.outbox import Outbox
 from pellucid.references import RemoteReference
 from pellucid.tables import Tables

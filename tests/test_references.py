@@ -11,7 +11,8 @@ import pytest
 from pellucid.errors import InsecureJelly, LimitExceeded
 from pellucid.events import Released
 from pellucid.flavors import Referenceable, Viewable, ViewPoint
-from pellucid.limits import Ledger, Limits
+from pellucid.ledger import Ledger
+from pellucid.limits import Limits
 from pellucid.references import Exports, Ids, Imports, Remembered, RemoteReference
 from pellucid.releases import Debt, Releases
 

@@ -9,7 +9,8 @@ from pellucid.caches import CacheObserver
 from pellucid.errors import InsecureJelly
 from pellucid.events import Released, Unobserved
 from pellucid.flavors import Cacheable, Referenceable, RemoteCache
-from pellucid.limits import Ledger, Limits
+from pellucid.ledger import Ledger
+from pellucid.limits import Limits
 from pellucid.ports import Exporter, Importer
 from pellucid.references import RemoteReference
 from pellucid.tables import Tables

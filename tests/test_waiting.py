@@ -6,7 +6,8 @@ import pytest
 
 from pellucid.errors import Error, LimitExceeded
 from pellucid.events import CallReceived
-from pellucid.limits import Ledger, Limits
+from pellucid.ledger import Ledger
+from pellucid.limits import Limits
 from pellucid.waiting import Refused, Waiting
 
 
@@ -53,10 +54,10 @@ def test_calls_start_in_the_order_in_which_they_came() -> None:
 def test_no_call_starts_where_too_much_waits_to_be_sent() -> None:
     line = Line(out_bytes=5)
     line.ledger.add("out_bytes", 5)
-    assert not line.waiting.may_start()
+    assert not line.ledger.may_start()
     assert not line.waiting.begin(call(), False, True)
     line.ledger.release("out_bytes", 5)
-    assert line.waiting.may_start()
+    assert line.ledger.may_start()
 
 
 def test_an_update_waits_for_no_limit() -> None:
@@ -96,9 +97,9 @@ def test_a_refused_call_has_its_turn_too() -> None:
 @pytest.mark.parametrize("limit", [{"calls_waiting": 1}, {"waiting_bytes": 10}])
 def test_there_is_room_for_so_many(limit: dict[str, Any]) -> None:
     line = Line(**limit)
-    assert line.waiting.may_wait()
+    assert line.ledger.may_wait()
     line.waiting.begin(call(), False, False)
-    assert not line.waiting.may_wait()
+    assert not line.ledger.may_wait()
     error = line.waiting.too_many()
     assert isinstance(error, LimitExceeded)
     assert error.remote

@@ -12,6 +12,7 @@ SOURCE = ROOT / "src" / "pellucid"
 CORE = (
     "errors",
     "limits",
+    "ledger",
     "banana",
     "states",
     "flavors",

@@ -8,11 +8,12 @@ wrong inside of one call costs that call, and what is wrong with a message costs
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from . import messages
 from .banana import DIALECTS, NONE, PB, Dialect, Framer, decode, encode, skip_item
 from .caches import CacheObserver
+from .decoder import Decoder
 from .errors import (
     ConnectionLost,
     DeadReferenceError,
@@ -35,8 +36,10 @@ from .events import (
 )
 from .failures import FAILURE_TAG, is_failure, read_failure, received_error
 from .flavors import perspective_of
-from .jelly import Decoder, carried
-from .limits import Ledger, Limits
+from .jelly import carried
+from .ledger import Ledger
+from .limits import Limits
+from .messages import CACHEMESSAGE, ERROR
 from .outbox import Outbox
 from .references import RemoteReference
 from .registry import Registry
@@ -175,9 +178,12 @@ class Broker:
     @property
     def wants_data(self) -> bool:
         """Tell whether reading may go on: False while too much waits to be started."""
+        return self._may_read()
+
+    def _may_read(self) -> bool:
         if self.releases.owed and not self.releases.has_room:
             return False
-        if self.ledger.have_room("calls_waiting", "waiting_bytes"):
+        if self.ledger.may_wait():
             return True
         # Methods that run may wait for answers of the peer, which are behind its calls. So as long
         # as calls of ours wait and none of its can start, what is over the limit is refused, not
@@ -191,7 +197,7 @@ class Broker:
         waiting = self._waiting
         if self._reports or waiting.updates:
             return True
-        return bool(waiting.calls) and waiting.may_start()
+        return bool(waiting.calls) and self.ledger.may_start()
 
     def events(self) -> Iterator[Event]:
         """Give events until there are no more for now."""
@@ -222,7 +228,7 @@ class Broker:
                         return call
                 elif waiting.updates:
                     return None
-            if not self.wants_data:
+            if not self._may_read():
                 return None
             try:
                 data = self._framer.next_message()
@@ -258,9 +264,9 @@ class Broker:
         decoder = Decoder(data, self._dialect, self.limits, self.registry, self._tables)
         message = messages.read(data, decoder)
         command = message.command
-        if command <= messages.CACHEMESSAGE:
+        if command <= CACHEMESSAGE:
             return self._call_arrived(message, data, start_calls)
-        if command <= messages.ERROR:
+        if command <= ERROR:
             return self._answer_arrived(message, data)
         if command == messages.DECREF:
             if not self.exports.decref(_key(message.subject)):
@@ -284,7 +290,7 @@ class Broker:
     def _call_arrived(
         self, message: messages.Message, data: bytes, start_calls: bool
     ) -> Event | None:
-        update = message.command == messages.CACHEMESSAGE
+        update = message.command == CACHEMESSAGE
         luid = message.subject
         if type(luid) is not int and type(luid) is not bytes:
             luid = None
@@ -294,7 +300,7 @@ class Broker:
             if update:
                 target: Any = self.cache_imports.lookup(luid, len(data))
             else:
-                if not self.ledger.have_room("calls_waiting", "waiting_bytes"):
+                if not self.ledger.may_wait():
                     raise self._waiting.too_many()
                 target = self.exports.lookup(luid)
             if target is None:
@@ -312,7 +318,9 @@ class Broker:
             return self._refuse_call(message, data, error)
         if self.closed:
             return None  # By a class that was asked to take its state.
-        self._accept(data, message.decoder)
+        decoder = message.decoder
+        if self.releases.received or decoder.skipped:
+            self._accept(data, decoder)
         call = CallReceived(
             target,
             message.name,
@@ -347,8 +355,8 @@ class Broker:
             self._refuse(data, message.start, 1)
             return PeerFault("the peer answered a call that is not waiting")
         waiter = self._pending.pop(request)
-        self.ledger.release("calls_pending")
-        failed = message.command == messages.ERROR
+        self.ledger.calls_pending -= 1
+        failed = message.command == ERROR
         try:
             value = message.decoder.value("error" if failed else "result")
         except (InsecureJelly, LimitExceeded) as error:
@@ -364,13 +372,15 @@ class Broker:
                     CallFailed(waiter, InsecureJelly("reading it was interrupted"))
                 )
             raise
-        self._accept(data, message.decoder)
+        decoder = message.decoder
+        if self.releases.received or decoder.skipped:
+            self._accept(data, decoder)
         if waiter is _ABANDONED:
             # Read all the same: messages behind it may name a cache that came with it.
             return None
         if failed:
             return CallFailed(waiter, self._error_value(value))
-        if is_failure(value):
+        if isinstance(value, PBError) and is_failure(value):
             return CallFailed(waiter, value)
         return CallCompleted(waiter, value)
 
@@ -436,20 +446,17 @@ class Broker:
         DeadReferenceError, InsecureJelly and LimitExceeded, and then leaves no trace. While a
         message is being written it leaves behind that, and what is wrong comes in CallFailed.
         """
-        if self.closed:
-            raise DeadReferenceError("the connection of this reference has ended")
-        # What a server writes before the client has chosen is understood in every dialect.
-        if not self.ready and not self._is_server:
-            raise LocalProtocolError("no call can be made before the dialect is agreed")
         owner: object = reference.origin
-        if owner is not self:
-            raise LocalProtocolError("a reference of another connection")
-        if not self.ledger.has_room("out_bytes"):
-            self.ledger.charge("out_bytes", 1)
-        outbox = self._outbox
+        if self.closed or owner is not self or not (self.ready or self._is_server):
+            self._refuse_to_call()
+        outbox, ledger = self._outbox, self.ledger
+        if ledger.out_bytes >= ledger.most_out_bytes:
+            ledger.charge("out_bytes", 1)
         wants_answer = waiter is not None
         if wants_answer:
-            self.ledger.charge("calls_pending")
+            if ledger.calls_pending >= ledger.most_calls_pending:
+                ledger.charge("calls_pending")
+            ledger.calls_pending += 1
         request = self._last_request = self._last_request + 1
         if outbox.writing:
             self._call_behind(request, waiter, reference, name, wants_answer, args, kwargs)
@@ -463,7 +470,7 @@ class Broker:
             if self._last_request == request:
                 self._last_request = request - 1
             if wants_answer:
-                self.ledger.release("calls_pending")
+                self.ledger.calls_pending -= 1
             outbox.send_later()
             raise
         if wants_answer:
@@ -471,6 +478,14 @@ class Broker:
         if outbox.later:
             outbox.send_later()
         return request
+
+    def _refuse_to_call(self) -> NoReturn:
+        if self.closed:
+            raise DeadReferenceError("the connection of this reference has ended")
+        # What a server writes before the client has chosen is understood in every dialect.
+        if not self.ready and not self._is_server:
+            raise LocalProtocolError("no call can be made before the dialect is agreed")
+        raise LocalProtocolError("a reference of another connection")
 
     def _call_behind(self, request: int, waiter: Any, *call: Any) -> None:
         """Call behind the message that is being written."""
@@ -484,7 +499,7 @@ class Broker:
         if not isinstance(error, Exception):
             error = InsecureJelly("writing it was interrupted")
         if waiter is not None:
-            self.ledger.release("calls_pending")
+            self.ledger.calls_pending -= 1
             if waiter is not _ABANDONED:
                 self._report(CallFailed(waiter, error.with_traceback(None)))
         elif not isinstance(error, DeadReferenceError):
@@ -510,8 +525,8 @@ class Broker:
         if outbox.writing:
             outbox.later.append(partial(self.answer, call, value, refused))
             return None
-        self.ledger.release("calls_running")
-        self.ledger.release("waiting_bytes", call.size)
+        self.ledger.calls_running -= 1
+        self.ledger.waiting_bytes -= call.size
         if self.closed or not call.wants_answer:
             return None
         try:
@@ -539,8 +554,8 @@ class Broker:
         if self._outbox.writing:
             self._outbox.later.append(partial(self.fail, call, error, traceback))
             return
-        self.ledger.release("calls_running")
-        self.ledger.release("waiting_bytes", call.size)
+        self.ledger.calls_running -= 1
+        self.ledger.waiting_bytes -= call.size
         if not self.closed and call.wants_answer:
             shown = traceback if self.tracebacks else None
             self._error(call.request, error, shown, call.perspective)
@@ -662,7 +677,7 @@ class Broker:
         self._outbox.close()
         self._waiting.clear()
         for waiter in self._pending.values():
-            self.ledger.release("calls_pending")
+            self.ledger.calls_pending -= 1
             if waiter is not _ABANDONED:
                 lost = ConnectionLost(_why(error))
                 lost.__cause__ = error

@@ -12,7 +12,7 @@ from weakref import ref
 from .errors import DeadReferenceError, InsecureJelly
 from .events import Unobserved
 from .flavors import RemoteCache, bind_copy, bound_copy
-from .limits import Ledger
+from .ledger import Ledger
 from .references import Ids, Remembered
 from .releases import Releases
 

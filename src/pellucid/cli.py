@@ -19,15 +19,30 @@ from . import (
     broker,
     decoder,
     encoder,
+    events,
     hashing,
     holes,
     jelly,
+    ledger,
     messages,
     outbox,
+    references,
+    releases,
+    tables,
     waiting,
 )
 from ._version import __version__
-from .asyncio import client_tls, connect, serve, server_tls
+from .asyncio import (
+    calls,
+    client_tls,
+    connect,
+    current,
+    outgoing,
+    serve,
+    server_tls,
+    turns,
+    wakeups,
+)
 from .errors import PBError
 from .passwords import make_account, write_account
 
@@ -53,8 +68,9 @@ _ROOM = 20_000
 _DEPTH = 20
 
 _COMPILABLE = (
-    *(banana, hashing, holes, encoder, decoder, jelly, messages),
-    *(waiting, outbox, broker),
+    *(banana, hashing, holes, encoder, decoder, jelly, events, ledger, releases, references),
+    *(tables, messages, waiting, outbox, broker),
+    *(outgoing, current, calls, wakeups, turns),
 )
 
 

@@ -1,11 +1,9 @@
-"""Every number that bounds what a connection may cost, and the ledger that holds it to them."""
+"""Every number that bounds what a connection may cost."""
 
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
-from .errors import LimitExceeded
-
-__all__ = ["Ledger", "Limits"]
+__all__ = ["Limits"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,86 +123,3 @@ def _check_type(name: str, value: object, is_time: bool) -> None:
         return
     wanted = "a number" if is_time else "an int"
     raise TypeError(f"limits.{name} must be {wanted}, not {type(value).__name__}")
-
-
-_ACCOUNTS = (
-    "references_held",
-    "references_exported",
-    "caches_held",
-    "caches_exported",
-    "calls_pending",
-    "calls_running",
-    "calls_waiting",
-    "waiting_bytes",
-    "out_bytes",
-)
-
-_TEXTS = {
-    "references_held": "too many references held",
-    # The words that Twisted programs know (wire document, section 15).
-    "references_exported": "Maximum PB reference count exceeded.",
-    "caches_held": "too many caches held",
-    "caches_exported": "Maximum PB cache count exceeded.",
-    "calls_pending": "too many calls are waiting for their answer",
-    "calls_running": "too many calls are running",
-    "calls_waiting": "too many calls are waiting to start",
-    "waiting_bytes": "the calls that wait or run are too large together",
-    "out_bytes": "too many bytes are waiting to be sent",
-}
-
-
-class Ledger:
-    """What one connection costs at this moment, in named accounts.
-
-    The accounts are named as the limits that bound them. Charging comes before allocating.
-    """
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self._bounds = {name: int(getattr(limits, name)) for name in _ACCOUNTS}
-        self._used = dict.fromkeys(_ACCOUNTS, 0)
-
-    def charge(self, account: str, amount: int = 1, *, remote: bool = False) -> None:
-        """Add `amount` to an account. Raises LimitExceeded, and adds nothing, if it is over."""
-        used = self._used[account] + amount
-        if used > self._bounds[account]:
-            bound = self._bounds[account]
-            raise LimitExceeded(
-                f"{_TEXTS[account]} ({used}, and limits.{account} is {bound})",
-                limit=account,
-                value=used,
-                remote=remote,
-            )
-        self._used[account] = used
-
-    def add(self, account: str, amount: int = 1) -> None:
-        """Add `amount` to an account that may be over for a while."""
-        self._used[account] += amount
-
-    def release(self, account: str, amount: int = 1) -> None:
-        """Take `amount` from an account."""
-        self._used[account] -= amount
-
-    def used(self, account: str) -> int:
-        """Tell what is charged to an account."""
-        return self._used[account]
-
-    def has_room(self, account: str) -> bool:
-        """Tell whether an account is below its limit."""
-        return self._used[account] < self._bounds[account]
-
-    def have_room(self, first: str, second: str) -> bool:
-        """Tell whether both of two accounts are below their limits."""
-        used, bounds = self._used, self._bounds
-        return used[first] < bounds[first] and used[second] < bounds[second]
-
-    def check_twice(self, account: str) -> None:
-        """Raise LimitExceeded if an account has reached twice its limit."""
-        used, bound = self._used[account], self._bounds[account]
-        if used >= 2 * bound:
-            raise LimitExceeded(
-                f"{_TEXTS[account]}, even for an update ({used}, and limits.{account} is {bound})",
-                limit=account,
-                value=used,
-                remote=True,
-            )

@@ -6,9 +6,10 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from .banana import LIST, Dialect, int_token, list_header, string_token
+from .banana import PB, Dialect, int_token, list_header, string_token
+from .decoder import Decoder
+from .encoder import Encoder
 from .errors import InsecureJelly, RemoteProtocolError
-from .jelly import Decoder, Encoder
 
 __all__ = ["Message", "Writer", "agree", "arguments", "read"]
 
@@ -36,6 +37,17 @@ _COMMANDS: Final[dict[bytes, tuple[int, int]]] = {
     b"uncache": (UNCACHE, 2),
     b"version": (VERSION_MESSAGE, 2),
     b"didNotUnderstand": (DID_NOT_UNDERSTAND, 2),
+}
+
+_LIST: Final = 0x80
+_INT: Final = 0x81
+_STRING: Final = 0x82
+
+# How a message with the right number of elements begins, where its command is in the vocabulary.
+_HEADS: Final = {
+    list_header(fields) + PB.tokens[word]: command
+    for word, (command, fields) in _COMMANDS.items()
+    if word in PB.tokens
 }
 
 
@@ -75,40 +87,76 @@ def read(data: bytes, decoder: Decoder) -> Message:
     Raises RemoteProtocolError for anything that is not a message: after that the connection can't
     be trusted any more.
     """
+    command = _HEADS.get(data[:4], 0)
+    if command:
+        decoder.pos = 4
+    else:
+        command = _command(data, decoder)
+    message = Message(command, decoder)
+    if command <= CACHEMESSAGE:
+        message.request = decoder.raw()
+        message.subject = _field(data, decoder)
+        message.name = _text(_field(data, decoder), "the name of a method")
+        message.wants_answer = bool(_field(data, decoder))
+    elif command <= ERROR:
+        message.request = _field(data, decoder)
+    else:
+        message.subject = _field(data, decoder)
+        if command == UNKNOWN:
+            _text(message.subject, "the command of a message")
+    message.start = decoder.pos
+    if command == VERSION_MESSAGE and message.subject != VERSION:
+        raise RemoteProtocolError(f"the other side does not speak version {VERSION} of PB")
+    return message
+
+
+def _command(data: bytes, decoder: Decoder) -> int:
+    """Give the number of a command, however it is spelled.
+
+    In front of an unknown one the decoder stays.
+    """
     pos = 0
-    while data[pos] < LIST:
+    while data[pos] < _LIST:
         pos += 1
-    if data[pos] != LIST:
+    if data[pos] != _LIST:
         raise RemoteProtocolError("a message must be a list")
     length = decoder.list_length()
     if length == 0:
         raise RemoteProtocolError("a message must not be empty")
+    start = decoder.pos
     word = decoder.item()
     known = _COMMANDS.get(word) if isinstance(word, bytes) else None
     if known is None:
-        _text(word, "the command of a message")
-        message = Message(UNKNOWN, decoder)
-        message.subject = word
-        return message
+        decoder.pos = start
+        return UNKNOWN
     command, fields = known
     if length != fields:
         raise RemoteProtocolError(
             f"a {word.decode()!r} message has {fields - 1} fields, and {length - 1} came"
         )
-    message = Message(command, decoder)
-    if command <= CACHEMESSAGE:
-        message.request = decoder.raw()
-        message.subject = decoder.item()
-        message.name = _text(decoder.item(), "the name of a method")
-        message.wants_answer = bool(decoder.item())
-    elif command <= ERROR:
-        message.request = decoder.item()
-    else:
-        message.subject = decoder.item()
-    message.start = decoder.pos
-    if command == VERSION_MESSAGE and message.subject != VERSION:
-        raise RemoteProtocolError(f"the other side does not speak version {VERSION} of PB")
-    return message
+    return command
+
+
+def _field(data: bytes, decoder: Decoder) -> Any:
+    """Read an item, which is a small number or a byte string nearly always."""
+    pos = decoder.pos
+    n = data[pos]
+    if n < _LIST:
+        kind = data[pos + 1]
+        pos += 2
+        shift = 7
+        while kind < _LIST and shift < 28:
+            n |= kind << shift
+            shift += 7
+            kind = data[pos]
+            pos += 1
+        if kind == _INT:
+            decoder.pos = pos
+            return n
+        if kind == _STRING:
+            decoder.pos = pos + n
+            return data[pos : pos + n]
+    return decoder.item()
 
 
 def agree(offer: Any, known: Sequence[str], is_server: bool) -> str:

@@ -11,10 +11,11 @@ from typing import Any, Final, TypeVar
 
 from .banana import PB, Dialect
 from .caches import CacheObserver
+from .encoder import Encoder
 from .errors import DeadReferenceError, Error, InsecureJelly, LimitExceeded
 from .failures import FAILURE_TAG, failure_state
-from .jelly import Encoder
-from .limits import Ledger, Limits
+from .ledger import Ledger
+from .limits import Limits
 from .messages import Writer
 from .references import RemoteReference
 from .tables import Tables
@@ -78,18 +79,18 @@ class Outbox:
     def write(self, data: bytes) -> None:
         """Take in what is written already."""
         self._out.append(data)
-        self._ledger.add("out_bytes", len(data))
+        self._ledger.out_bytes += len(data)
 
     def take(self) -> bytes:
         """Give all that is to be sent, and forget it here."""
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
-        self._ledger.release("out_bytes", len(data))
+        self._ledger.out_bytes -= len(data)
         return data
 
     def left(self, count: int) -> None:
         """Tell that of all that `take` gave, `count` bytes have not left yet."""
-        self._ledger.add("out_bytes", count - self._left)
+        self._ledger.out_bytes += count - self._left
         self._left = count
 
     def release(self) -> None:
@@ -134,7 +135,7 @@ class Outbox:
         if self._ids.counted:
             self._ids.counted.clear()
         self._out.append(data)
-        self._ledger.add("out_bytes", len(data))
+        self._ledger.out_bytes += len(data)
 
     def call_later(self, failed: Callable[[int, BaseException], None], *call: Any) -> None:
         """Write a call, given as for `call`, behind the message that is being written.
@@ -167,7 +168,7 @@ class Outbox:
         if self._ids.counted:
             self._ids.counted.clear()
         self._out.append(data)
-        self._ledger.add("out_bytes", len(data))
+        self._ledger.out_bytes += len(data)
 
     def _finish(self, data: bytes) -> None:
         if self.closed:
@@ -176,7 +177,7 @@ class Outbox:
         if self._ids.counted:
             self._ids.counted.clear()
         self._out.append(data)
-        self._ledger.add("out_bytes", len(data))
+        self._ledger.out_bytes += len(data)
 
     def error(
         self, request: bytes, error: BaseException, traceback: str | None, perspective: Any

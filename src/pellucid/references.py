@@ -11,7 +11,7 @@ from weakref import ref
 
 from .errors import InsecureJelly
 from .events import Released
-from .limits import Ledger
+from .ledger import Ledger
 from .releases import Releases
 
 __all__ = ["Counted", "Exports", "Ids", "Imports", "Remembered", "RemoteReference"]

@@ -7,7 +7,7 @@ from .caches import CacheExports, CacheImports, CacheObserver
 from .errors import InsecureJelly
 from .events import Released, Unobserved
 from .flavors import RemoteCache
-from .limits import Ledger
+from .ledger import Ledger
 from .references import Exports, Ids, Imports, RemoteReference
 from .releases import Releases
 

@@ -9,7 +9,7 @@ from collections import deque
 
 from .errors import LimitExceeded, PBError
 from .events import CallReceived
-from .limits import Ledger
+from .ledger import Ledger
 
 __all__ = ["Refused", "Waiting"]
 
@@ -38,14 +38,6 @@ class Waiting:
         self.calls: deque[CallReceived | Refused] = deque()
         self.updates: deque[CallReceived] = deque()
 
-    def may_start(self) -> bool:
-        """Tell whether the limits let another call start."""
-        return self._ledger.have_room("calls_running", "out_bytes")
-
-    def may_wait(self) -> bool:
-        """Tell whether there is room for another call that waits."""
-        return self._ledger.have_room("calls_waiting", "waiting_bytes")
-
     def too_many(self) -> LimitExceeded:
         """Give the error for a call that may not wait."""
         limits = self._ledger.limits
@@ -67,11 +59,9 @@ class Waiting:
     def begin(self, call: CallReceived, update: bool, start: bool) -> bool:
         """Take in a call. True if it starts at once, which no call does unless `start`."""
         ledger = self._ledger
-        ledger.add("waiting_bytes", call.size)
-        if start and (
-            update or (not self.calls and ledger.have_room("calls_running", "out_bytes"))
-        ):
-            ledger.add("calls_running")
+        ledger.waiting_bytes += call.size
+        if start and (update or (not self.calls and ledger.may_start())):
+            ledger.calls_running += 1
             return True
         if update:
             self.updates.append(call)
@@ -81,34 +71,34 @@ class Waiting:
 
     def refuse(self, refused: Refused) -> None:
         """Take in a call that was refused."""
-        self._ledger.add("waiting_bytes", refused.size)
+        self._ledger.waiting_bytes += refused.size
         self.wait(refused)
 
     def wait(self, call: CallReceived | Refused) -> None:
         """Have it wait for its turn."""
-        self._ledger.add("calls_waiting")
+        self._ledger.calls_waiting += 1
         self.calls.append(call)
 
     def next(self) -> CallReceived | Refused | None:
         """Give what starts now, None if nothing may."""
         ledger = self._ledger
-        if self.calls and self.may_start():
+        if self.calls and ledger.may_start():
             call = self.calls.popleft()
-            ledger.release("calls_waiting")
+            ledger.calls_waiting -= 1
             if isinstance(call, Refused):
-                ledger.release("waiting_bytes", call.size)
+                ledger.waiting_bytes -= call.size
                 return call
         elif self.updates:
             call = self.updates.popleft()
         else:
             return None
-        ledger.add("calls_running")
+        ledger.calls_running += 1
         return call
 
     def clear(self) -> None:
         """The connection is over: nothing starts any more."""
-        self._ledger.release("calls_waiting", len(self.calls))
+        self._ledger.calls_waiting -= len(self.calls)
         for call in (*self.calls, *self.updates):
-            self._ledger.release("waiting_bytes", call.size)
+            self._ledger.waiting_bytes -= call.size
         self.calls.clear()
         self.updates.clear()

@@ -326,9 +326,11 @@ def test_another_thread_and_another_process_are_refused(run: Run) -> None:
     async def main() -> None:
         async with pair() as (client, server):
             thing = await client.root.call("thing")
-            thread = client._thread
+            # Out of the turn in which it came, which would tell of its end.
+            await turn()
+            thread = client._out.thread
             for there, text in ((thread + 1, "another thread"), (0, "the process that forked")):
-                client._thread = there
+                client._out.thread = there
                 with pytest.raises(RuntimeError, match=text):
                     thing.call("ping")
                 with pytest.raises(RuntimeError, match=text):
@@ -339,7 +341,7 @@ def test_another_thread_and_another_process_are_refused(run: Run) -> None:
             del thing
             await turn()
             assert tables(server) == (1, 0)
-            client._thread = thread
+            client._out.thread = thread
             client._broker.releases._awake = False
             assert await client.root.call("echo", 1) == 1
             await until(lambda: tables(server) == (0, 0))

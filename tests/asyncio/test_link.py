@@ -30,7 +30,6 @@ from tests.asyncio.pairs import (
     failure,
     join,
     pair,
-    tables,
     turn,
     until,
 )
@@ -111,154 +110,6 @@ def test_ready_after_waiting_was_given_up(run: Run) -> None:
 )
 def test_the_name_of_the_peer(name: object, text: str) -> None:
     assert module._name(name) == text
-
-
-# Taking turns.
-
-
-def test_at_most_so_many_calls_start_in_one_iteration_of_the_loop(run: Run, eager: bool) -> None:
-    class Root(pellucid.Root):
-        def __init__(self) -> None:
-            self.iteration = 0
-            self.starts: dict[int, int] = {}
-
-        def tick(self) -> None:
-            self.iteration += 1
-            self.handle = asyncio.get_running_loop().call_soon(self.tick)
-
-        def remote_plain(self, data: bytes) -> None:
-            self.starts[self.iteration] = self.starts.get(self.iteration, 0) + 1
-
-        async def remote_later(self, data: bytes) -> None:
-            self.remote_plain(data)
-            await asyncio.sleep(0)
-
-    async def main() -> None:
-        for most in (1, 2, 7, 100):
-            root = Root()
-            async with pair(root, eager=eager, limits=Limits(calls_per_turn=most)) as (client, _):
-                root.tick()
-                # Small ones, of which a read has many, and large ones.
-                for data in (b"", b"x" * 20_000):
-                    calls = [client.root.call("plain", data) for _ in range(300)]
-                    await asyncio.gather(*calls)
-                    calls = [client.root.call("later", data) for _ in range(50)]
-                    await asyncio.gather(*calls)
-                root.handle.cancel()
-                assert sum(root.starts.values()) == 700
-                assert max(root.starts.values()) <= most
-
-    run(main())
-
-
-def test_at_the_limit_of_running_calls_answers_and_counts_are_still_read(
-    run: Run, eager: bool
-) -> None:
-    class Root(Waiting):
-        async def remote_ask(self, other: pellucid.RemoteReference) -> object:
-            self.started.set()
-            return await other.call("wait", 5)
-
-    async def main() -> None:
-        root, mine = Root(), Waiting()
-        async with pair(root, eager=eager, limits=Limits(calls_running=1)) as (client, server):
-            kept = await client.root.call("echo", [Thing()])
-            asked = client.root.call("ask", mine)
-            await mine.started.wait()
-            later = [client.root.call("echo", Thing()) for _ in range(3)]
-            # Decoded on arrival, and charged.
-            await until(lambda: server._broker.ledger.used("calls_waiting") == 3)
-            assert server._broker.ledger.used("waiting_bytes") > 0
-            assert tables(server)[1] >= 4
-            mine.go.set()
-            assert await asked == 5
-            await asyncio.gather(*later)
-            del kept, later
-
-    run(main())
-
-
-def test_waiting_calls_are_decoded_in_the_order_of_their_arrival(run: Run, eager: bool) -> None:
-    """A reference that a waiting call brought is the one that the next call brings."""
-
-    class Root(Waiting):
-        def __init__(self) -> None:
-            super().__init__()
-            self.seen: list[object] = []
-
-        def remote_see(self, thing: object) -> None:
-            self.seen.append(thing)
-
-    async def main() -> None:
-        root, thing = Root(), Thing()
-        async with pair(root, eager=eager, limits=Limits(calls_running=1)) as (client, server):
-            held = client.root.call("wait")
-            calls = [client.root.call("see", thing) for _ in range(3)]
-            await until(lambda: server._broker.ledger.used("calls_waiting") == 3)
-            assert len(server._broker.imports) == 1
-            root.go.set()
-            await asyncio.gather(held, *calls)
-            assert len({id(one) for one in root.seen}) == 1
-            root.seen.clear()
-
-    run(main())
-
-
-def test_reading_stops_only_when_the_ledger_is_full_and_resumes(run: Run, eager: bool) -> None:
-    async def main() -> None:
-        for limits in (
-            Limits(calls_running=1, calls_waiting=5),
-            Limits(calls_running=1, waiting_bytes=100_000),
-        ):
-            root = Waiting()
-            async with pair(root, eager=eager, limits=limits) as (client, server):
-                held = client.root.call("wait")
-                await root.started.wait()
-                calls = [client.root.call("echo", b"x" * 15_000) for _ in range(4)]
-                await until(lambda s=server: s._broker.ledger.used("calls_waiting") == 4)  # type: ignore[misc]
-                assert server._reading
-                calls += [client.root.call("echo", b"x" * 15_000) for _ in range(100)]
-                await until(lambda s=server: not s._reading)  # type: ignore[misc]
-                assert server._broker.ledger.used("calls_waiting") <= 7
-                root.go.set()
-                await asyncio.gather(held, *calls)
-                assert server._reading
-
-    run(main())
-
-
-def test_a_server_whose_handlers_all_wait_for_their_caller_finishes(run: Run, eager: bool) -> None:
-    class Root(pellucid.Root):
-        async def remote_ask(self, other: pellucid.RemoteReference, n: int) -> object:
-            return await other.call("echo", n)
-
-    async def main() -> None:
-        limits = Limits(calls_running=3)
-        async with pair(Root(), eager=eager, limits=limits) as (client, _):
-            mine = Echo()
-            calls = [client.root.call("ask", mine, n) for n in range(50)]
-            assert await asyncio.gather(*calls) == list(range(50))
-
-    run(main())
-
-
-def test_a_burst_is_not_refused_because_a_call_of_ours_waits(run: Run, eager: bool) -> None:
-    class Root(Waiting):
-        async def remote_ask(self, other: pellucid.RemoteReference) -> object:
-            return await other.call("wait", 5)
-
-    async def main() -> None:
-        mine = Waiting()
-        limits = Limits(calls_per_turn=5, calls_waiting=20)
-        async with pair(Root(), eager=eager, limits=limits) as (client, _):
-            asked = client.root.call("ask", mine)
-            await mine.started.wait()
-            calls = [client.root.call("echo", n) for n in range(2000)]
-            assert await asyncio.gather(*calls) == list(range(2000))
-            mine.go.set()
-            assert await asked == 5
-
-    run(main())
 
 
 # The end.
@@ -421,21 +272,6 @@ def test_only_so_many_mistakes_are_logged(run: Run, caplog: pytest.LogCaptureFix
     assert "further mistakes are not logged" in caplog.text
 
 
-def test_reading_waits_until_what_was_refused_is_released(run: Run, eager: bool) -> None:
-    async def main() -> None:
-        limits = Limits(references_held=2)
-        async with pair(eager=eager, limits=limits) as (client, server):
-            calls = [client.root.call("echo", [Thing() for _ in range(6_000)]) for _ in range(3)]
-            for call in calls:
-                error = await failure(call)
-                assert "references_held" in str(error)
-            await until(lambda: tables(client) == (0, 0))
-            assert await client.root.call("echo", 1) == 1
-            assert server._reading
-
-    run(main())
-
-
 def test_an_end_of_input_stops_what_waits_for_ever(run: Run, eager: bool) -> None:
     """All handlers wait for a peer that is gone, and more calls wait for them."""
 
@@ -503,10 +339,10 @@ def test_closing_what_the_transport_gave_up_already(run: Run) -> None:
 def test_a_child_has_no_connections(run: Run) -> None:
     async def main() -> None:
         async with pair() as (client, server):
-            threads = client._thread, server._thread
+            threads = client._out.thread, server._out.thread
             module._after_fork()
-            assert (client._thread, server._thread) == (0, 0)
-            client._thread, server._thread = threads
+            assert (client._out.thread, server._out.thread) == (0, 0)
+            client._out.thread, server._out.thread = threads
 
     run(main())
 
@@ -584,7 +420,7 @@ def test_what_had_come_when_the_transport_was_lost_is_still_started(run: Run, ea
             call = client.root.call("wait")
             for n in range(20):
                 client.root.notify("see", n)
-            await until(lambda: not server._reading)
+            await until(lambda: not server._turns.reading)
             assert server._transport is not None
             server._transport.abort()
             assert isinstance(await failure(call), ConnectionLost)

@@ -84,7 +84,8 @@ def test_what_one_tick_asks_for_leaves_before_its_end_is_waited_for(run: Run) ->
             first = client.root.call("echo", 1)
             assert spy.counts() == [1]
             await first
-            # A new tick.
+            # Out of the turn in which the answer came.
+            await turn()
             second = client.root.call("echo", 2)
             assert spy.counts() == [1, 1]
             await second

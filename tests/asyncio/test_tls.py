@@ -474,7 +474,7 @@ def test_close_while_reading_rests(run: Run, certificates: Certificates) -> None
             held = client.root.call("wait")
             for n in range(50):
                 client.root.notify("see", n, b"x" * 30_000)
-            await until(lambda: not server._reading)
+            await until(lambda: not server._turns.reading)
             del mine
             server.close()
             assert isinstance(await failure(held), ConnectionLost)

@@ -122,9 +122,9 @@ def _is_empty(connection: blocking.Connection) -> bool:
 
 def left(connection: blocking.Connection) -> dict[str, int]:
     """What is still charged to a connection."""
-    used: dict[str, int] = connection._inner._broker.ledger._used
+    used = connection._inner._broker.ledger.charged()
     # What was written and did not leave before the end is no matter any more.
-    return {name: count for name, count in used.items() if count and name != "out_bytes"}
+    return {name: count for name, count in used.items() if name != "out_bytes"}
 
 
 @contextmanager

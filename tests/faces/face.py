@@ -207,8 +207,8 @@ class Face(ABC):
         return not any(map(len, tables)) and not self._left(connection)
 
     def _left(self, connection: Any) -> dict[str, int]:
-        used = self.broker(connection).ledger._used
-        return {name: count for name, count in used.items() if count and name != "out_bytes"}
+        used = self.broker(connection).ledger.charged()
+        return {name: count for name, count in used.items() if name != "out_bytes"}
 
     def opened(self, connections: Any) -> None:
         """Remember connections, which at the end of the test may owe nothing."""

@@ -29,6 +29,9 @@ log = logging.getLogger("pellucid")
 _LOGGED = 2_000
 _REPORTED = 200
 
+# What most methods give. Nobody awaits any of these, and asking each time takes longer.
+_VALUES = frozenset((type(None), bool, int, float, str, bytes, list, tuple, dict, set))
+
 # From Python 3.12 a task can run its first step at once.
 EAGER_TASKS = hasattr(asyncio, "eager_task_factory")
 
@@ -101,7 +104,8 @@ class Calls:
         context = copy_context()
         try:
             result = context.run(invoke, self._connection, call)
-            awaitable = hasattr(type(result), "__await__")
+            kind = type(result)
+            awaitable = kind not in _VALUES and hasattr(kind, "__await__")
         except BaseException as error:
             self._fail(call, error)
             return True

@@ -3,17 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from threading import get_ident
 from typing import Any, cast
 
 from ..broker import Broker
-from ..errors import ConnectionLost, DeadReferenceError, LimitExceeded, LocalProtocolError, PBError
-from ..events import CallCompleted, CallFailed, Closed, Event, PeerFault, Released, Unobserved
+from ..errors import ConnectionLost, LimitExceeded, LocalProtocolError, PBError
+from ..events import CallFailed, Closed, Event, PeerFault, Released, Unobserved
 from . import login as logins
 from .calls import EAGER_TASKS, Calls, Runner, raise_later
 from .link import Link
-from .opening import Closing, check_callback, check_type
+from .opening import Closing, check_callback
 from .reference import CacheObserver, RemoteReference
+from .turns import Turns
 
 __all__ = ["Connection"]
 
@@ -31,6 +31,7 @@ class Connection(Link, Closing):
     def __init__(self, role: str, *, eager: bool = EAGER_TASKS, **options: Any) -> None:
         self._eager = eager
         super().__init__(role, **options)
+        self._call = self._out.call
 
     @property
     def root(self) -> RemoteReference:
@@ -48,7 +49,7 @@ class Connection(Link, Closing):
     @property
     def closed(self) -> bool:
         """Tell whether the connection has ended or is being closed."""
-        return self._closing or self._lost or self._broker.closed
+        return self._out.closing or self._lost or self._broker.closed
 
     async def login(
         self, username: str, password: str, mind: Any = None, *, allow_md5: bool = True
@@ -79,10 +80,10 @@ class Connection(Link, Closing):
         Called by a method that the other side called, its answer still goes out. If the other side
         does not close as well the connection is cut after `limits.close_time`.
         """
-        self._check_thread()
-        if self._closing or self._broker.closed:
+        self._out.check_thread()
+        if self._out.closing or self._broker.closed:
             return
-        self._closing = True
+        self._stop_calls()
         task = self._calls.current()
         if task is None:
             self._loop.call_soon(self._finish)
@@ -145,33 +146,6 @@ class Connection(Link, Closing):
     def _make_observer(self, broker: Broker, luid: int, perspective: Any) -> CacheObserver:
         return CacheObserver(broker, luid, perspective, self)
 
-    def _check_thread(self) -> None:
-        if get_ident() == self._thread:
-            return
-        if self._thread == 0:
-            raise RuntimeError("this connection belongs to the process that forked this one")
-        raise RuntimeError(
-            "this is used from another thread than that of its loop: write an `async def` that "
-            "uses it and give that to asyncio.run_coroutine_threadsafe with the loop, or use "
-            "pellucid.blocking"
-        )
-
-    def _call(
-        self,
-        handle: RemoteReference | CacheObserver,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> "asyncio.Future[Any]":
-        if get_ident() != self._thread:
-            self._check_thread()
-        future: asyncio.Future[Any] = self._loop.create_future()
-        try:
-            self._send_call(future, handle, name, args, kwargs)
-        except (PBError, TypeError) as error:
-            future.set_exception(error.with_traceback(None))
-        return future
-
     def _notify(
         self,
         handle: RemoteReference | CacheObserver,
@@ -179,42 +153,25 @@ class Connection(Link, Closing):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        self._check_thread()
+        self._out.check_thread()
         try:
-            self._send_call(None, handle, name, args, kwargs)
+            self._out.send(None, handle, name, args, kwargs)
         except LimitExceeded as error:
             # A copy that misses an update would be wrong from now on.
             if not handle.is_observer or error.limit not in ("out_bytes", "calls_pending"):
                 raise
             self._give_up(error)
 
-    def _send_call(
-        self,
-        waiter: "asyncio.Future[Any] | None",
-        handle: RemoteReference | CacheObserver,
-        name: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> None:
-        if self._closing:
-            raise DeadReferenceError("the connection of this reference is being closed")
-        if self._out.unsent:
-            self._out.count()
-        try:
-            self._broker.call(waiter, handle, name, args, kwargs)
-        except (AttributeError, TypeError):
-            # Nothing was sent. What is wrong with a value is a PBError.
-            check_type(name, str, "the name of a method is a str")
-            raise
-        self._out.flush()
-
     def _give_up(self, error: PBError) -> None:
         """The other side does not take what it must have: end the connection, soon.
 
         Not at once, because a message may be half written.
         """
-        self._closing = True
+        self._stop_calls()
         self._loop.call_soon(self.abort, error)
+
+    def _stop_calls(self) -> None:
+        self._out.closing = self._turns.closing = True
 
     # What the broker reports, and the hooks of the application.
 
@@ -229,12 +186,11 @@ class Connection(Link, Closing):
             self._eager,
         )
 
+    def _make_turns(self) -> Turns:
+        return Turns(self._loop, self._broker, self._out, self._calls, self._handle)
+
     def _handle(self, event: Event) -> None:
-        kind = type(event)
-        if kind is CallCompleted:
-            if not event.waiter.done():  # type: ignore[union-attr]
-                event.waiter.set_result(event.value)  # type: ignore[union-attr]
-        elif isinstance(event, CallFailed):
+        if isinstance(event, CallFailed):
             if not event.waiter.done():
                 event.waiter.set_exception(event.error)
         elif isinstance(event, Unobserved):

@@ -14,13 +14,14 @@ from .. import references
 from ..broker import Broker
 from ..caches import CacheObserver
 from ..errors import ConnectionLost, RemoteProtocolError
-from ..events import CallReceived, Event
+from ..events import Event
 from ..limits import Limits
 from ..registry import Registry
 from .calls import Runner, shown
 from .outgoing import Outgoing
 from .timers import Seldom, Timers
 from .tls import Certificate, Farewell, certificate_of
+from .turns import Turns
 from .url import Address
 
 __all__ = ["Link"]
@@ -46,7 +47,7 @@ def _shared_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
 
 def _after_fork() -> None:
     for link in _open:
-        link._thread = 0
+        link._out.thread = 0
 
 
 # Where there is no fork there is nothing to register.
@@ -69,7 +70,6 @@ class Link(asyncio.BufferedProtocol, ABC):
         faults: Seldom | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._thread = get_ident()
         self._role = role
         self.peer = peer
         # A portal has a root of its own for each connection.
@@ -93,25 +93,19 @@ class Link(asyncio.BufferedProtocol, ABC):
         self._timers = Timers(self._loop)
         self._out = Outgoing(self._loop, self._broker, self._timers, self.abort)
         self._calls = self._make_calls()
+        self._turns = self._make_turns()
+        self._turn = self._turns.run
         self._transport: asyncio.Transport | None = None
         # Under TLS, what carries it.
         self._below: asyncio.Transport | None = None
         self.unix = False
         self.host = ""
         self.certificate: Certificate | None = None
-        self._starts_left = self.limits.calls_per_turn
-        self._few_starts = (self.limits.calls_per_turn - 1) // 2
-        # A task was made for a call: no other may start before its first line has run.
-        self._held = False
-        self._resume: asyncio.Handle | None = None
-        self._reading = True
         self._faults = 0
         # A server has one for all its connections, of which anybody can make as many as he likes.
         self._log: Seldom | logging.Logger = log if faults is None else faults
-        self._eof = False
-        # The stages of the end: `close` was called, the transport is gone, the broker is through
-        # as well, the last method has ended.
-        self._closing = False
+        # The stages of the end, behind `closing`: the transport is gone, the broker is through as
+        # well, the last method has ended.
         self._lost = False
         self._over = False
         self._done = False
@@ -139,8 +133,12 @@ class Link(asyncio.BufferedProtocol, ABC):
         """Make what runs the methods that the other side calls."""
 
     @abstractmethod
+    def _make_turns(self) -> Turns:
+        """Make what takes what was read."""
+
+    @abstractmethod
     def _handle(self, event: Event) -> None:
-        """Take an event of the broker that is no CallReceived."""
+        """Take an event of the broker that is neither CallReceived nor CallCompleted."""
 
     @property
     def encrypted(self) -> bool:
@@ -153,11 +151,11 @@ class Link(asyncio.BufferedProtocol, ABC):
         if self._woken:
             return
         try:
-            if get_ident() == self._thread:
+            if get_ident() == self._out.thread:
                 if not self._out.in_turn:
                     self._woken = True
                     self._loop.call_soon(self._wake_up)
-            elif self._thread:
+            elif self._out.thread:
                 self._woken = True
                 self._loop.call_soon_threadsafe(self._wake_up)
         except RuntimeError:
@@ -175,71 +173,7 @@ class Link(asyncio.BufferedProtocol, ABC):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what the transport has read."""
-        if not self._broker.closed:
-            self._broker.received(nbytes)
-            self._turn()
-
-    def _turn(self) -> None:
-        broker = self._broker
-        self._out.in_turn = True
-        try:
-            while True:
-                if self._closing:
-                    # All that comes is dropped, unless that would be the end.
-                    may_start = not self._eof
-                else:
-                    may_start = self._starts_left > 0 and not self._held
-                event = broker.next_event(may_start)
-                if event is None:
-                    break
-                if type(event) is CallReceived:
-                    if self._closing:
-                        self._drop(event)
-                        continue
-                    self._starts_left -= 1
-                    if not self._calls.start(event):
-                        self._hold()
-                else:
-                    self._handle(event)
-        finally:
-            # Before the last write, so that a reference that dies meanwhile is not overlooked.
-            self._out.in_turn = False
-        stuck = not broker.wants_data
-        self._out.uncork()
-        if (self._starts_left <= self._few_starts or broker.has_waiting) and not self._closing:
-            self._go_on_soon()
-        if broker.wants_data != self._reading:
-            self._set_reading(broker.wants_data)
-        if stuck and (self._reading or (broker.owes and not self._out.paused)):
-            # What was released made room for what is read already; each turn releases some.
-            self._go_on_soon()
-
-    # Only `_go_on` makes room for more starts, once in an iteration of the loop. It is scheduled
-    # when half of the room is used, so that a few calls cost nothing.
-
-    def _go_on(self) -> None:
-        self._resume = None
-        self._held = False
-        self._starts_left = self.limits.calls_per_turn
-        self._turn()
-
-    def _go_on_soon(self) -> None:
-        if self._resume is None and not self._broker.closed:
-            self._resume = self._loop.call_soon(self._go_on)
-
-    def _hold(self) -> None:
-        self._held = True
-        if self._resume is not None:
-            # It would come before the first line of the task.
-            self._resume.cancel()
-            self._resume = None
-        self._go_on_soon()
-
-    def _drop(self, call: CallReceived) -> None:
-        # Nothing starts behind `close`. But what stays unread hides the answers behind it, and the
-        # method that closes may wait for one.
-        call.wants_answer = False
-        self._broker.answer(call, None)
+        self._turns.updated(nbytes)
 
     def _report(self, text: str, cause: BaseException | None = None) -> None:
         # A peer must not be able to fill a disk with its mistakes.
@@ -250,27 +184,18 @@ class Link(asyncio.BufferedProtocol, ABC):
         if self._faults == _FAULTS_LOGGED:
             self._log.warning("%s: its further mistakes are not logged", self.peer)
 
-    def _set_reading(self, reading: bool) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        self._reading = reading
-        if reading:
-            self._transport.resume_reading()
-        else:
-            self._transport.pause_reading()
-
     def _call_finished(self) -> None:
         if self._over:
             self._check_done()
-        elif self._broker.has_waiting or not self._reading:
-            self._go_on_soon()
+        elif self._broker.has_waiting or not self._turns.reading:
+            self._turns.go_on_soon()
 
     # The transport's life.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is there."""
         # uvloop's transports are none of asyncio's classes.
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = self._turns.transport = cast(asyncio.Transport, transport)
         name = transport.get_extra_info("peername")
         self.unix = _is_unix(transport)
         self.host = name[0] if name and not self.unix else ""
@@ -326,7 +251,7 @@ class Link(asyncio.BufferedProtocol, ABC):
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone. What has come is still started."""
         self._lost = True
-        self._transport = None
+        self._transport = self._turns.transport = None
         self._out.stop()
         if self._broker.closed:
             self._is_over()
@@ -334,8 +259,8 @@ class Link(asyncio.BufferedProtocol, ABC):
             self._no_more(exc or EOFError("the other side closed the connection"))
 
     def _no_more(self, reason: BaseException) -> None:
-        self._eof = True
-        if self._closing:
+        self._turns.eof = True
+        if self._out.closing:
             self._broker.close()
         else:
             self._timers.start("close", self.limits.close_time, self.abort, reason)
@@ -350,7 +275,7 @@ class Link(asyncio.BufferedProtocol, ABC):
         """The transport has room again."""
         self._out.resume()
         self._out.uncork()
-        self._go_on_soon()
+        self._turns.go_on_soon()
 
     # The end.
 
@@ -383,7 +308,7 @@ class Link(asyncio.BufferedProtocol, ABC):
         elif not self._transport.is_closing():
             self._out.uncork()
             self._timers.start("close", self.limits.close_time, self._transport.abort)
-            orderly = error is None and self._broker.ready and not self._eof
+            orderly = error is None and self._broker.ready and not self._turns.eof
             self._hang_up(self._transport, orderly)
 
     def _hint(self, error: BaseException) -> str:

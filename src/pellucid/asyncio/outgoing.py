@@ -2,9 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from threading import get_ident
+from typing import Any
 
 from ..broker import Broker
-from ..errors import LimitExceeded
+from ..caches import CacheObserver
+from ..errors import DeadReferenceError, LimitExceeded, PBError
+from ..references import RemoteReference
+from .opening import check_type
 from .timers import Timers
 
 __all__ = ["Outgoing"]
@@ -35,8 +40,10 @@ class Outgoing:
         "_unsent",
         "_waiters",
         "_written",
+        "closing",
         "in_turn",
         "paused",
+        "thread",
     )
 
     def __init__(
@@ -59,6 +66,10 @@ class Outgoing:
         self._unsent = 0
         self._waiters: set[asyncio.Future[None]] = set()
         self.in_turn = False
+        # `close` was called: no call is made any more.
+        self.closing = False
+        # The thread of the loop, 0 in a process that was forked.
+        self.thread = get_ident()
 
     def start(
         self, transport: asyncio.WriteTransport, below: asyncio.WriteTransport | None = None
@@ -74,6 +85,59 @@ class Outgoing:
         """The transport is gone: what is still to be sent goes nowhere."""
         self._transport = None
         self.resume()
+
+    def call(
+        self,
+        handle: RemoteReference | CacheObserver,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> "asyncio.Future[Any]":
+        """Make a call and give the future of its result, or of what is wrong with the call.
+
+        Raises RuntimeError on another thread than that of the loop.
+        """
+        if get_ident() != self.thread:
+            self.check_thread()
+        future: asyncio.Future[Any] = self._loop.create_future()
+        try:
+            self.send(future, handle, name, args, kwargs)
+        except (PBError, TypeError) as error:
+            future.set_exception(error.with_traceback(None))
+        return future
+
+    def send(
+        self,
+        waiter: Any,
+        handle: RemoteReference | CacheObserver,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        """Make a call whose answer `waiter` gets; None wants no answer. Raises as `Broker.call`."""
+        if self.closing:
+            raise DeadReferenceError("the connection of this reference is being closed")
+        if self._unsent:
+            self.count()
+        try:
+            self._broker.call(waiter, handle, name, args, kwargs)
+        except (AttributeError, TypeError):
+            # Nothing was sent. What is wrong with a value is a PBError.
+            check_type(name, str, "the name of a method is a str")
+            raise
+        self.flush()
+
+    def check_thread(self) -> None:
+        """Raise RuntimeError on another thread than that of the loop."""
+        if get_ident() == self.thread:
+            return
+        if self.thread == 0:
+            raise RuntimeError("this connection belongs to the process that forked this one")
+        raise RuntimeError(
+            "this is used from another thread than that of its loop: write an `async def` that "
+            "uses it and give that to asyncio.run_coroutine_threadsafe with the loop, or use "
+            "pellucid.blocking"
+        )
 
     def flush(self) -> None:
         """There is one more message to send."""
@@ -96,9 +160,10 @@ class Outgoing:
 
     def _write(self) -> None:
         data = self._broker.data_to_send()
-        if not data or self._transport is None or self._transport.is_closing():
+        transport = self._transport
+        if not data or transport is None or transport.is_closing():
             return
-        self._transport.write(data)
+        transport.write(data)
         self._written += len(data)
         self.count()
         if self._unsent and "stall" not in self._timers:
@@ -113,11 +178,6 @@ class Outgoing:
             if left or self._unsent:
                 self._unsent = left
                 self._broker.data_left(left)
-
-    @property
-    def unsent(self) -> int:
-        """How many bytes had not left when that was last looked at."""
-        return self._unsent
 
     def _watch(self) -> None:
         taken = self._written - self._unsent

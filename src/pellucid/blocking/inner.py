@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any, cast
 
 from ..asyncio import client, connection, server
+from ..asyncio.turns import Turns
 from ..broker import Broker
 from ..errors import LocalProtocolError, PBError
-from ..events import CallCompleted, CallFailed, Closed, Event, Unobserved
+from ..events import CallFailed, Closed, Event, Unobserved
 from .calls import WorkerCalls
 from .connection import Connection
 from .jobs import Job, Lane, depart, hand_over
@@ -74,7 +75,7 @@ class InnerConnection(connection.Connection):
     ) -> None:
         """Make a call. Its answer comes to `waiter`."""
         try:
-            self._send_call(waiter, handle, name, args, kwargs)  # type: ignore[arg-type]
+            self._out.send(waiter, handle, name, args, kwargs)
         except BaseException as error:
             waiter.set_exception(_bare(error))
         else:
@@ -133,10 +134,14 @@ class InnerConnection(connection.Connection):
 
     # What the broker reports, and the hooks of the application.
 
+    def _make_turns(self) -> Turns:
+        def finish(waiter: Waiter, value: Any) -> None:
+            self.lane.answer(waiter, value, None)
+
+        return Turns(self._loop, self._broker, self._out, self._calls, self._handle, finish)
+
     def _handle(self, event: Event) -> None:
-        if isinstance(event, CallCompleted):
-            self.lane.answer(event.waiter, event.value, None)
-        elif isinstance(event, CallFailed):
+        if isinstance(event, CallFailed):
             if self._broker.closed:
                 hand_over(event.waiter, None, event.error)
             else:

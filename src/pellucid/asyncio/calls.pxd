@@ -1,0 +1,20 @@
+# The C types of calls.py.
+
+cimport cython
+
+from ..broker cimport Broker
+from ..events cimport CallReceived
+
+cdef object _VALUES
+
+
+cdef class Calls:
+    cdef readonly object _connection, _loop, _answered, _finished, _report
+    cdef readonly Broker _broker
+    cdef bint _eager, _starting
+    cdef public dict running
+
+    @cython.locals(awaitable=bint)
+    cpdef start(self, CallReceived call)
+    cpdef _answer(self, CallReceived call, value)
+    cpdef _fail(self, CallReceived call, error)

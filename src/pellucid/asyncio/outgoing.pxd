@@ -1,0 +1,22 @@
+# The C types of outgoing.py.
+
+cimport cython
+
+from ..broker cimport Broker
+
+
+@cython.final
+cdef class Outgoing:
+    cdef Broker _broker
+    cdef object _below, _loop, _stall_time, _stalled, _timers, _waiters
+    cdef public object _transport
+    cdef Py_ssize_t _written, _unsent
+    cdef bint _corked
+    cdef public bint in_turn, closing
+    cdef readonly bint paused
+    cdef public object thread
+
+    cpdef flush(self)
+    cpdef uncork(self)
+    cdef object _write(self)
+    cpdef count(self)

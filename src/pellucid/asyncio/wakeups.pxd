@@ -1,0 +1,13 @@
+# The C types of wakeups.py.
+
+cimport cython
+
+cdef object _NAMES
+
+
+@cython.final
+cdef class Wakeups:
+    cdef object _loop, _failed
+    cdef list _waiting
+
+    cpdef bint run(self) except -1

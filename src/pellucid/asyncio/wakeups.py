@@ -1,0 +1,63 @@
+"""Finishing the future that a task awaits, without an iteration of the loop in between.
+
+A future has its callbacks called in the next iteration. For an answer that is one iteration too
+many: the task that awaits it could make its next call now, which would leave together with what
+else this turn has to send.
+"""
+
+import asyncio
+from asyncio import current_task
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+__all__ = ["Wakeups"]
+
+# What a task calls its own callback, in C and in Python.
+_NAMES = frozenset(("task_wakeup", "__wakeup"))
+
+
+class Wakeups:
+    """The tasks to run at the end of a turn, whose futures are done.
+
+    `failed(error)` is called with what ends the program.
+    """
+
+    __slots__ = ("_failed", "_loop", "_waiting")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, failed: Callable[[BaseException], None]
+    ) -> None:
+        self._loop = loop
+        self._failed = failed
+        self._waiting: list[tuple[Callable[..., object], Context, asyncio.Future[Any]]] = []
+
+    def finish(self, future: "asyncio.Future[Any]", value: Any) -> None:
+        """Give a future its result, unless it is done. A task that awaits it is left for `run`."""
+        if future.done():
+            return
+        # The name is not public. A future without it, or with anything else in it than one task
+        # that awaits it, goes the usual way.
+        callbacks = getattr(future, "_callbacks", None)
+        if callbacks and len(callbacks) == 1 and current_task(self._loop) is None:
+            callback, context = callbacks[0]
+            if getattr(callback, "__name__", "") in _NAMES:
+                future.remove_done_callback(callback)
+                self._waiting.append((callback, context, future))
+        future.set_result(value)
+
+    def run(self) -> bool:
+        """Run the tasks, up to what they await next. Tell whether there were any."""
+        waiting = self._waiting
+        if not waiting:
+            return False
+        self._waiting = []
+        for callback, context, future in waiting:
+            try:
+                context.run(callback, future)
+            except RuntimeError:
+                # Nothing ran: the task, or its context, is entered further down the stack.
+                self._loop.call_soon(callback, future, context=context)
+            except BaseException as error:
+                self._failed(error)
+        return True

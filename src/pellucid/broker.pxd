@@ -1,0 +1,57 @@
+# The C types of broker.py.
+
+cimport cython
+
+from .banana cimport Framer
+from .decoder cimport Decoder
+from .events cimport CallReceived
+from .ledger cimport Ledger
+from .messages cimport Message
+from .outbox cimport Outbox
+from .references cimport Exports, Imports
+from .releases cimport Releases
+from .tables cimport Tables
+from .waiting cimport Waiting
+
+
+@cython.final
+cdef class Broker:
+    cdef object __weakref__
+    cdef readonly object limits, registry, tracebacks, dialect, cache_exports, cache_imports
+    cdef readonly Ledger ledger
+    cdef readonly bint ready, closed
+    cdef readonly Exports exports
+    cdef readonly Imports imports
+    cdef readonly Releases releases
+    cdef public object root
+    cdef bint _is_server
+    cdef object _dialect, _dialects, _wake, _error_value, _eof
+    cdef readonly object _reports, _last_request
+    cdef Framer _framer
+    cdef readonly Outbox _outbox
+    cdef readonly Tables _tables
+    cdef Waiting _waiting
+    cdef dict _pending
+
+    cpdef get_buffer(self)
+    cpdef received(self, Py_ssize_t count)
+    cpdef receive_data(self, data)
+    cdef bint _may_read(self) except -1
+    @cython.locals(waiting=Waiting, data=bytes)
+    cpdef next_event(self, bint start_calls=*)
+    @cython.locals(decoder=Decoder, message=Message, command=int)
+    cdef object _message(self, bytes data, bint start_calls)
+    @cython.locals(update=bint, call=CallReceived)
+    cdef object _call_arrived(self, Message message, bytes data, bint start_calls)
+    cdef object _refuse_call(self, Message message, bytes data, error)
+    @cython.locals(failed=bint)
+    cdef object _answer_arrived(self, Message message, bytes data)
+    cdef object _accept(self, bytes data, Decoder decoder)
+    cdef object _refuse(self, bytes data, Py_ssize_t pos, int fields)
+    cpdef bytes data_to_send(self)
+    @cython.locals(outbox=Outbox, ledger=Ledger, wants_answer=bint)
+    cpdef call(self, waiter, reference, name, tuple args=*, kwargs=*)
+    @cython.locals(outbox=Outbox, ledger=Ledger)
+    cpdef answer(self, CallReceived call, value, refused=*)
+    @cython.locals(outbox=Outbox, ledger=Ledger)
+    cpdef fail(self, CallReceived call, error, traceback=*)

@@ -1,0 +1,38 @@
+# The C types of outbox.py.
+
+cimport cython
+
+from .encoder cimport Encoder
+from .ledger cimport Ledger
+from .messages cimport Writer
+from .references cimport Ids
+from .tables cimport Tables
+
+
+@cython.final
+cdef class Outbox:
+    cdef Encoder _encoder
+    cdef Ledger _ledger
+    cdef Tables _tables
+    cdef Ids _ids
+    cdef object _host
+    cdef readonly list _out
+    cdef Py_ssize_t _left, _values
+    cdef bint _sends_later
+    cdef readonly Writer writer
+    cdef readonly object writing, later
+    cdef readonly bint closed
+
+    cpdef use(self, dialect)
+    cpdef write(self, bytes data)
+    cpdef bytes take(self)
+    cpdef left(self, Py_ssize_t count)
+    cpdef release(self)
+    cpdef call(self, request, handle, name, bint wants_answer, tuple args, kwargs)
+    cpdef answer(self, bytes request, value, perspective)
+    cdef object _finish(self, bytes data)
+    cpdef error(self, bytes request, error, traceback, perspective)
+    cdef object _failure(self, bytes request, error, traceback)
+    cdef object _take_back(self)
+    cpdef send_later(self)
+    cpdef close(self)
