@@ -56,8 +56,8 @@ check: $(DEV) ## format, lint, types and architecture
 coverage: $(DEV) ## hold each core module to 100 % by its own tests
 	@$(RUN) tools/core_coverage.py
 
-bench: $(DEV) ## measure
-	@$(RUN) -m bench
+bench: python ## measure, beside others: .venvs/bench is made for it (BENCH=--quick: in two minutes)
+	@$(PYTHON) -m bench $(BENCH)
 
 twisted-suite: $(DEV) ## run Twisted's own tests for spread against the Twisted face
 	@$(RUN) tools/twisted_suite.py

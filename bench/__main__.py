@@ -1,175 +1,174 @@
-"""Measure Pellucid beside Twisted PB, in interleaved rounds, and print the ratios.
+"""Measure Pellucid beside Twisted PB, other RPC systems and the floors, and print the ratios.
 
 Client and server are processes of their own, on loopback. Only the ratios mean anything: absolute
 numbers change with the machine and with what else it does.
 """
 
 import argparse
-import statistics
+import json
+import os
+import platform
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
-from twisted.spread import banana as twisted_banana
-from twisted.spread import jelly as twisted_jelly
+from bench import builds as building
+from bench import chart, codec, connections, growth, long, report, startup
+from bench.builds import BuildFailed, Builds
+from bench.peers import BASE, FLOOR, KINDS, OURS, Kind
+from bench.results import Results
+from bench.run import ROOT, Failed, Placement, measure, started
+from bench.workloads import WORKLOADS
 
-from pellucid import banana, jelly
-from pellucid.limits import Limits
+PARTS = ("latency", "connections", "startup", "codec", "growth")
+PAGE = ROOT / "docs" / "performance.md"
+CHART = ROOT / "docs" / "performance.svg"
+# One go of one workload.
+_GOAL, _QUICK_GOAL = 0.25, 0.06
+_ROUNDS, _QUICK_ROUNDS = 10, 3
 
-# What is measured, by how its processes are started: the Twisted face runs Twisted's own programs.
-KINDS = {
-    "asyncio": ("-m", "bench.peers", "pellucid"),
-    "Twisted face": ("-m", "pellucid.twisted", "-m", "bench.peers", "twisted"),
-    "Twisted PB": ("-m", "bench.peers", "twisted"),
-}
-BASE = "Twisted PB"
-WORKLOADS = ("sequential", "in flight")
-
-
-def codec_values() -> dict[str, Any]:
-    """Give the values that the codec is measured with."""
-    row = {"name": "Ada", "age": 36, "tags": ["a", "b"], "score": 1.5, "ok": True, "none": None}
-    return {
-        "call arguments": ("hello network", 12, b"bytes", ["a", "list"]),
-        "200 rows": [dict(row, number=n) for n in range(200)],
-        "10,000 integers": [n * 7919 - 30_000_000 for n in range(10_000)],
-        "64 KiB of bytes": b"x" * 65_536,
-    }
-
-
-def seconds_per_run(run: Callable[[], object]) -> float:
-    """Time one function: the best of many, each long enough to be timed."""
-    count = 1
-    while True:
-        started = time.perf_counter()
-        for _ in range(count):
-            run()
-        taken = time.perf_counter() - started
-        if taken > 0.02:
-            return taken / count
-        count *= 2
-
-
-def twisted_codec(value: Any) -> tuple[Callable[[], bytes], Callable[[bytes], Any]]:
-    """Give Twisted's encoder and decoder for one value."""
-
-    def encode() -> bytes:
-        return bytes(twisted_banana.encode(twisted_jelly.jelly(value)))
-
-    def decode(data: bytes) -> Any:
-        return twisted_jelly.unjelly(twisted_banana.decode(data))
-
-    return encode, decode
-
-
-def measure_codec(rounds: int) -> None:
-    """Print how the codec compares."""
-    print(f"{'codec':<20}{'encode: x Twisted':>24}{'decode: x Twisted':>24}")
-    for name, value in codec_values().items():
-        encode, decode = twisted_codec(value)
-        ours, theirs = jelly.dumps(value, "none"), encode()
-        assert jelly.loads(ours, "none") == decode(theirs) == value
-        ratios: tuple[list[float], list[float]] = ([], [])
-        for _ in range(rounds):
-            ratios[0].append(
-                seconds_per_run(encode)
-                / seconds_per_run(lambda value=value: jelly.dumps(value, "none"))  # type: ignore[misc]
-            )
-            ratios[1].append(
-                seconds_per_run(lambda theirs=theirs, decode=decode: decode(theirs))  # type: ignore[misc]
-                / seconds_per_run(lambda ours=ours: jelly.loads(ours, "none"))  # type: ignore[misc]
-            )
-        print(f"{name:<20}{spread(ratios[0]):>24}{spread(ratios[1]):>24}")
-
-
-def spread(values: list[float]) -> str:
-    """Show the median of some ratios, and how far they lie apart."""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
-
-
-def measure_framer() -> None:
-    """Print how the time to take a message apart grows with its size and with its pieces."""
-    print(f"\n{'framer':<44}{'n':>10}{'8n':>10}{'ratio':>8}")
-
-    def integers(count: int) -> None:
-        framer = banana.Framer(banana.PB, Limits())
-        framer.feed(banana.list_header(count) + b"\x01\x81" * count)
-        assert framer.next_message() is not None
-
-    def string(size: int) -> None:
-        framer = banana.Framer(banana.PB, Limits())
-        data = banana.string_token(b"x" * size, banana.PB)
-        found = None
-        for start in range(0, len(data), 16):
-            framer.feed(data[start : start + 16])
-            found = framer.next_message()
-        assert found is not None
-
-    for name, run, size in (
-        ("one-digit integers in one chunk (640 KiB)", integers, 327_680),
-        ("a string in 16-byte chunks (640 KiB)", string, 655_360),
-    ):
-        small = seconds_per_run(lambda run=run, size=size: run(size // 8))  # type: ignore[misc]
-        large = seconds_per_run(lambda run=run, size=size: run(size))  # type: ignore[misc]
-        print(f"{name:<44}{small * 1e3:>7.1f} ms{large * 1e3:>7.1f} ms{large / small:>8.1f}")
-
-
-def measure_calls(rounds: int, seconds: float) -> None:
-    """Print how calls between two processes compare."""
-    servers = {kind: start(kind, "server") for kind in KINDS}
+_VERSIONS = """
+import importlib.metadata, json, sys
+found = {}
+for name in sys.argv[1:]:
     try:
-        ports = {kind: read_line(server) for kind, server in servers.items()}
-        print(f"\n{'calls':<20}{'':<16}{'calls /s':>12}{'x Twisted PB':>24}")
-        for workload in WORKLOADS:
-            rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
-            for number in range(rounds):
-                for kind in KINDS if number % 2 else reversed(KINDS):
-                    client = start(kind, "client", ports[kind], workload, str(seconds))
-                    rates[kind].append(float(read_line(client)))
-                    client.wait()
-            for kind in KINDS:
-                ratios = [a / b for a, b in zip(rates[kind], rates[BASE], strict=True)]
-                shown = "" if kind == BASE else spread(ratios)
-                print(
-                    f"{workload:<20}{kind:<16}{statistics.median(rates[kind]):>12,.0f}{shown:>24}"
-                )
-    finally:
-        for server in servers.values():
-            server.terminate()
-            server.wait()
+        found[name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        found[name] = "missing"
+print(json.dumps(found))
+"""
 
 
-def start(kind: str, role: str, *arguments: str) -> "subprocess.Popen[str]":
-    """Start one of the measured processes."""
-    *how, name = KINDS[kind]
-    command = [sys.executable, *how, f"{name}-{role}", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def read_line(process: "subprocess.Popen[str]") -> str:
-    """Read what a measured process has to say."""
-    assert process.stdout is not None
-    line = process.stdout.readline().strip()
-    if not line:
-        raise SystemExit(f"{process.args!r} failed")
-    return line
-
-
-def main() -> None:
-    """Run the measurements that the command line asks for."""
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement")
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of one round of calls")
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    add = parser.add_argument
+    add("--quick", action="store_true", help="fewer and shorter rounds: under two minutes")
+    add("--rounds", type=int, metavar="N", help=f"rounds of each measurement ({_ROUNDS})")
+    only = [*WORKLOADS, *PARTS]
+    add("--only", action="append", choices=only, metavar="WORKLOAD", help=", ".join(only))
+    add("--kinds", action="append", choices=list(KINDS), metavar="NAME", help=", ".join(KINDS))
+    add("--json", type=Path, metavar="FILE", help="write all figures into a file")
+    add("--write", action="store_true", help="write tables and chart into docs/")
+    add("--long", action="store_true", help="1000 connections beside one, and ten minutes, instead")
+    add("--minutes", type=float, default=long.MINUTES, help="the length of --long")
+    add("--from", dest="source", type=Path, metavar="JSON", help="show what was measured before")
+    add("--here", action="store_true", help="with this Python and the Pellucid that it has")
     options = parser.parse_args()
-    how = "uncompiled" if (banana.__file__ or "").endswith(".py") else "compiled"
-    print(f"Pellucid {how}, Python {sys.version.split()[0]}; ratios above 1 favour Pellucid\n")
-    measure_codec(options.rounds)
-    measure_framer()
-    measure_calls(options.rounds, options.seconds)
+    if options.rounds is None:
+        options.rounds = _QUICK_ROUNDS if options.quick else _ROUNDS
+    if options.rounds < 1:
+        parser.error("there must be a round")
+    return options
+
+
+def describe(results: Results, kinds: list[Kind], builds: Builds, placement: Placement) -> None:
+    """Note what is measured, and on what."""
+    names = sorted({name for kind in kinds for name in kind.distributions})
+    done = subprocess.run(
+        [builds.python, "-c", _VERSIONS, *names],
+        env=builds.plain(None),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    results.versions = {"Python": platform.python_version(), **json.loads(done.stdout)}
+    processor = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                processor = line.split(":", 1)[1].strip()
+                break
+    except OSError:
+        pass
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    results.about = {
+        "machine": f"{processor}, {cores} cores, {platform.system()} {platform.release()}",
+        "placement": placement.describe(),
+    }
+    if not builds.folders:
+        results.about["build"] = "Pellucid as this Python has it, for all kinds"
+
+
+def run(options: argparse.Namespace, builds: Builds, results: Results) -> None:
+    """Measure what the command line asks for."""
+    chosen = [KINDS[name] for name in options.kinds or KINDS]
+    if BASE not in {kind.name for kind in chosen}:
+        chosen.append(KINDS[BASE])
+    placement = Placement()
+    describe(results, chosen, builds, placement)
+    rounds = options.rounds
+    ours = [kind for kind in chosen if kind.group in (OURS, FLOOR) or kind.name == BASE]
+    if options.long:
+        long.measure(ours, builds, placement, results, rounds=rounds, minutes=options.minutes)
+        return
+    wanted = set(options.only or [*WORKLOADS, *PARTS])
+    if "codec" in wanted:
+        codec.measure(builds, results, rounds=rounds, least=0.005 if options.quick else 0.02)
+    with started(chosen, builds, placement, results) as peers:
+        measure(
+            peers,
+            [workload for key, workload in WORKLOADS.items() if key in wanted],
+            results,
+            rounds=rounds,
+            goal=_QUICK_GOAL if options.quick else _GOAL,
+            latency="latency" in wanted,
+        )
+        if "growth" in wanted:
+            growth.measure(peers, results)
+        if "startup" in wanted:
+            startup.measure(peers, builds, placement, results, rounds=rounds)
+    if "connections" in wanted:
+        # Each time anew, which takes longer than the rest.
+        few = 1 if options.quick else rounds
+        connections.measure(ours, builds, placement, results, rounds=few)
+
+
+def write(results: Results) -> None:
+    """Put tables and chart into the documentation."""
+    before = PAGE.read_text(encoding="utf-8") if PAGE.exists() else "# Performance\n"
+    PAGE.write_text(report.put(before, report.markdown(results)), encoding="utf-8")
+    CHART.write_text(chart.draw(results), encoding="utf-8")
+
+
+def _ended(number: int, frame: FrameType | None) -> NoReturn:
+    # So that the processes are ended as with Ctrl-C.
+    raise SystemExit(128 + number)
+
+
+def main() -> int:
+    """Do what the command line says."""
+    signal.signal(signal.SIGTERM, _ended)
+    options = arguments()
+    status = 0
+    if options.source:
+        results = Results.load(options.source.read_text())
+    else:
+        results = Results()
+        began = time.monotonic()
+        try:
+            run(options, building.here() if options.here else building.made(), results)
+        except KeyboardInterrupt:
+            print("\ninterrupted; this is what there is", file=sys.stderr)
+            status = 130
+        except (BuildFailed, Failed) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        taken = time.monotonic() - began
+        results.about["run"] = (
+            f"{results.rounds or options.rounds} rounds in {taken / 60:.1f} minutes"
+        )
+    print(report.text(results), end="")
+    if options.json:
+        options.json.write_text(results.dump())
+    if options.write and not status:
+        write(results)
+    return status
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,383 @@
+"""Shows what was measured: for a terminal, and as a part of a page."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from bench.peers import BASE, KINDS
+from bench.results import Results, Spread
+from bench.targets import FLOORS, TARGETS, Target
+from bench.workloads import WORKLOADS
+
+# Between two numbers, on a page.
+DASH = "\N{EN DASH}"
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+
+# What the other measurements are called, and how their figures are shown.
+_TIMES: dict[str, str] = {
+    "accept": "to connect 1000 times, with one call each",
+    "again": "one more call on each",
+    "startup": "a program: import, connect, one call, end",
+    "import": "import, in a fresh process",
+}
+
+
+def number(value: float) -> str:
+    """Show a ratio with three digits or so."""
+    return f"{value:,.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"
+
+
+def spread(found: Spread | None, dash: str = "-") -> str:
+    """Show the median of some ratios, and how far they lie apart."""
+    if found is None:
+        return ""
+    return f"{number(found.middle)} ({number(found.low)}{dash}{number(found.high)})"
+
+
+def rate(value: float) -> str:
+    """Show operations in a second."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
+
+
+def duration(seconds: float) -> str:
+    """Show a time."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.0f} us"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def _order(names: Iterable[str]) -> list[str]:
+    """Put kinds in the order of the table of kinds, and behind them what is no kind."""
+    known = list(KINDS)
+    return sorted(names, key=lambda name: known.index(name) if name in known else len(known))
+
+
+# For the terminal.
+
+
+def text(results: Results) -> str:
+    """Give all tables for a terminal."""
+    parts = [
+        _about(results),
+        *_workloads(results),
+        _latency(results),
+        _connections(results),
+        *_startup(results),
+        _codec(results),
+        _growth(results),
+        _long(results),
+        _failures(results),
+        _summary(results),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _about(results: Results) -> list[str]:
+    versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
+    lines = [f"{name}: {value}" for name, value in results.about.items()]
+    return [*lines, f"versions: {versions}"] if versions else lines
+
+
+def _targets(what: str, kind: str) -> list[Target]:
+    return [target for target in TARGETS if (target.what, target.kind) == (what, kind)]
+
+
+def _verdicts(results: Results, what: str, kind: str) -> str:
+    return "; ".join(
+        f"{target.wanted()}: {target.verdict(results)}" for target in _targets(what, kind)
+    )
+
+
+def _workloads(results: Results) -> Iterator[list[str]]:
+    for key, workload in WORKLOADS.items():
+        kinds = _order(results.rates.get(key, {}))
+        if not kinds:
+            continue
+        unit = "calls /s" if workload.calls == 1 or key == "in_flight" else "/s"
+        lines = [
+            f"{workload.title}: {workload.what}",
+            f"  {'':<24}{unit:>12}{'x ' + BASE:>24}{'x its floor':>22}",
+        ]
+        for kind in kinds:
+            found = Spread.of(results.figures(key, kind))
+            if found is None:
+                continue
+            # A floor sends a thousand messages as one.
+            base = FLOORS.get(kind, "") if key != "in_flight" else ""
+            lines.append(
+                f"  {kind:<24}{rate(found.middle * workload.calls):>12}"
+                f"{spread(Spread.of(results.ratios(key, kind, BASE))):>24}"
+                f"{spread(Spread.of(results.ratios(key, kind, base))):>22}".rstrip()
+            )
+            wanted = _verdicts(results, key, kind)
+            if wanted:
+                lines.append(f"    {wanted}")
+            note = KINDS[kind].notes.get(key) if kind in KINDS else None
+            if note:
+                lines.append(f"    {note}")
+        yield lines
+
+
+def _latency(results: Results) -> list[str]:
+    if not results.latency:
+        return []
+    lines = [
+        "latency of sequential calls",
+        f"  {'':<24}{'p50':>10}{'p99':>10}{'p99/p50':>10}{'x that of its floor':>26}",
+    ]
+    for kind in _order(results.latency):
+        pairs = [pair for pair in results.latency[kind] if pair]
+        low = Spread.of([pair[0] for pair in pairs])
+        high = Spread.of([pair[1] for pair in pairs])
+        tail = Spread.of([pair[1] / pair[0] for pair in pairs])
+        if low is None or high is None or tail is None:
+            continue
+        beside = Spread.of(results.tails(kind, FLOORS[kind])) if kind in FLOORS else None
+        lines.append(
+            f"  {kind:<24}{duration(low.middle):>10}{duration(high.middle):>10}"
+            f"{tail.middle:>10.2f}{spread(beside):>26}".rstrip()
+        )
+        wanted = _verdicts(results, "latency", kind)
+        if wanted:
+            lines.append(f"    {wanted}")
+    return lines
+
+
+def _figures(results: Results, what: str, shown: Callable[[float], str]) -> Iterator[str]:
+    """Give the lines of one of the other measurements."""
+    figures = results.others.get(what, {})
+    base = BASE if BASE in figures else "import asyncio"
+    for kind in _order(figures):
+        found = Spread.of(figures[kind])
+        if found is None:
+            continue
+        ratios = Spread.of(results.beside(what, kind, base))
+        yield f"  {kind:<36}{shown(found.middle):>12}{spread(ratios):>26}".rstrip()
+        wanted = _verdicts(results, what, kind)
+        if wanted:
+            yield f"    {wanted}"
+
+
+def _connections(results: Results) -> list[str]:
+    if not any(results.others.get(what) for what in ("memory", "accept")):
+        return []
+    head = f"{'':>12}{'x ' + BASE:>26}"
+    lines = [f"{'1000 connections: memory of each at the server':<38}{head[10:]}"]
+    lines += _figures(results, "memory", lambda value: f"{value / 1024:.2f} KiB")
+    for what in ("accept", "again"):
+        lines += [_TIMES[what], *_figures(results, what, duration)]
+    return lines
+
+
+def _startup(results: Results) -> Iterator[list[str]]:
+    for what, base in (("startup", BASE), ("import", "import asyncio")):
+        if results.others.get(what):
+            yield [f"{_TIMES[what]} (x {base})", *_figures(results, what, duration)]
+
+
+def _codec(results: Results) -> list[str]:
+    found = {
+        name: figures
+        for name, figures in results.others.items()
+        if name.startswith(("encode: ", "decode: ", "framer: "))
+    }
+    if not found:
+        return []
+    lines = [
+        "codec alone: times as fast as Twisted's jelly and banana",
+        f"  {'':<58}{'compiled':>22}{'uncompiled':>22}",
+    ]
+    for name in sorted(found, key=lambda name: name.startswith("framer")):
+        if name.startswith("framer") and lines[-1].startswith("  ") and "framer" not in lines[-1]:
+            lines.append("growth of the framer (8 is linear)")
+        columns = (Spread.of(found[name].get(build, [])) for build in ("compiled", "uncompiled"))
+        lines.append(f"  {name:<58}" + "".join(f"{spread(column):>22}" for column in columns))
+    return lines
+
+
+def _growth(results: Results) -> list[str]:
+    lines = []
+    for what, kinds in results.growth.items():
+        sizes = next(iter(kinds.values()))
+        lines.append(f"echo of n {what}: time for each, beside that for the smallest n")
+        lines.append(f"  {'':<24}{'smallest':>10}" + "".join(f"{int(n):>10,}" for n, _ in sizes))
+        for kind in _order(kinds):
+            per = [seconds / size for size, seconds in kinds[kind]]
+            lines.append(
+                f"  {kind:<24}{per[0] * 1e9:>7.1f} ns"
+                + "".join(f"{value / per[0]:>10.2f}" for value in per)
+            )
+    return lines
+
+
+def _long(results: Results) -> list[str]:
+    lines = []
+    for what, figures in results.others.items():
+        if what.startswith("long: "):
+            lines.append(what.removeprefix("long: "))
+            for kind in _order(figures):
+                lines.append(f"  {kind:<24}{spread(Spread.of(figures[kind])):>24}")
+    return lines
+
+
+def _failures(results: Results) -> list[str]:
+    lines = []
+    for kind, reasons in results.failures.items():
+        for workload, why in reasons.items():
+            lines.append(f"  {kind}{': ' + workload if workload else ''}: {why}")
+    return ["not measured", *lines] if lines else []
+
+
+def _summary(results: Results) -> list[str]:
+    verdicts = [target.verdict(results) for target in TARGETS]
+    measured = [verdict for verdict in verdicts if verdict != "not measured"]
+    if not measured:
+        return []
+    reached = sum(verdict.startswith("reached") for verdict in measured)
+    lines = [f"targets: {reached} of {len(measured)} reached"]
+    for target, verdict in zip(TARGETS, verdicts, strict=True):
+        if verdict.startswith("missed"):
+            what = _title(target.what)
+            found = _shown(target, target.measured(results))
+            lines.append(f"  {what}, {target.kind}: {found}, wanted {target.wanted()}")
+    return lines
+
+
+def _title(what: str) -> str:
+    titles = {
+        "latency": "latency, p99/p50",
+        "memory": "memory of a connection",
+        "accept": "time to accept",
+        "startup": "startup",
+        "import": "import",
+    }
+    return WORKLOADS[what].title if what in WORKLOADS else titles[what]
+
+
+def _shown(target: Target, found: Spread | None, dash: str = "-") -> str:
+    if found is None:
+        return ""
+    if target.what == "memory":
+        return f"{found.middle / 1024:.2f} KiB"
+    return number(found.middle) if target.what == "import" else spread(found, dash)
+
+
+# For a page.
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def markdown(results: Results) -> str:
+    """Give the tables as a part of a page, between its markers."""
+    parts = [
+        [BEGIN],
+        _prose(results),
+        ["![Speed beside Twisted PB](performance.svg)"],
+        _table(results),
+        _notes(results),
+        _page_others(results),
+        _page_targets(results),
+        [f"* {line.strip()}" for line in _failures(results)[1:]],
+        [END],
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _prose(results: Results) -> list[str]:
+    return [f"* {line[0].upper()}{line[1:]}." for line in _about(results)]
+
+
+def _table(results: Results) -> list[str]:
+    columns = [key for key in WORKLOADS if results.rates.get(key)]
+    if not columns:
+        return []
+    kinds = _order({kind for key in columns for kind in results.rates[key]})
+    lines = [
+        f"Times as fast as {BASE}, median (lowest to highest round):",
+        "",
+        _row("", *(WORKLOADS[key].title for key in columns)),
+        _row("---", *("---:" for _ in columns)),
+    ]
+    for kind in kinds:
+        cells = []
+        for key in columns:
+            ratios = Spread.of(results.ratios(key, kind, BASE))
+            cell = "1" if kind == BASE and ratios else spread(ratios, DASH)
+            marked = kind in KINDS and key in KINDS[kind].notes and cell
+            cells.append(cell + " \\*" * bool(marked))
+        lines.append(_row(kind, *cells))
+    rates = [
+        f"{WORKLOADS[key].title} {rate(found.middle * WORKLOADS[key].calls)}"
+        for key in columns
+        if (found := Spread.of(results.figures(key, BASE)))
+    ]
+    return [*lines, "", f"{BASE} made so many calls in a second: {', '.join(rates)}."]
+
+
+def _notes(results: Results) -> list[str]:
+    said: dict[tuple[str, str], list[str]] = {}
+    for kind in KINDS.values():
+        for key, note in kind.notes.items():
+            if results.figures(key, kind.name):
+                said.setdefault((key, note), []).append(kind.name)
+    return [
+        f"* {WORKLOADS[key].title}, {', '.join(kinds)}: {note}."
+        for (key, note), kinds in sorted(said.items())
+    ]
+
+
+def _page_others(results: Results) -> list[str]:
+    lines = []
+    shows: dict[str, Callable[[float], str]] = {
+        "memory": lambda value: f"{value / 1024:.2f} KiB",
+        "accept": duration,
+        "again": duration,
+        "startup": duration,
+    }
+    found = [what for what in shows if results.others.get(what)]
+    if found:
+        heads = {"memory": "memory of a connection", "accept": "1000 connections"}
+        heads |= {"again": "a call on each", "startup": "a whole program"}
+        lines += [_row("", *(heads[what] for what in found)), _row("---", *("---:" for _ in found))]
+        for kind in _order({kind for what in found for kind in results.others[what]}):
+            cells = []
+            for what in found:
+                middle = Spread.of(results.others[what].get(kind, []))
+                cells.append(shows[what](middle.middle) if middle else "")
+            lines.append(_row(kind, *cells))
+        lines.append("")
+    codec = [name for name in results.others if name.startswith(("encode: ", "decode: "))]
+    if codec:
+        lines += [
+            "The codec alone, times as fast as Twisted's:",
+            "",
+            _row("", "compiled", "uncompiled"),
+            _row("---", "---:", "---:"),
+        ]
+        for name in codec:
+            figures = results.others[name]
+            columns = (Spread.of(figures.get(build, [])) for build in ("compiled", "uncompiled"))
+            lines.append(_row(name, *(spread(column, DASH) for column in columns)))
+    return lines[:-1] if lines and not lines[-1] else lines
+
+
+def _page_targets(results: Results) -> list[str]:
+    rows = []
+    for target in TARGETS:
+        found = target.measured(results)
+        if found is not None:
+            shown = _shown(target, found, DASH)
+            cells = (_title(target.what), target.kind, target.wanted(), shown)
+            rows.append(_row(*cells, target.verdict(results)))
+    if not rows:
+        return []
+    head = [_row("", "", "wanted", "measured", ""), _row("---", "---", "---", "---:", "---")]
+    return ["What Pellucid is held to:", "", *head, *rows]
+
+
+def put(page: str, part: str) -> str:
+    """Put the part into a page, in the place of the one before, or at the end."""
+    start, end = page.find(BEGIN), page.find(END)
+    if 0 <= start < end:
+        return page[:start] + part.rstrip("\n") + page[end + len(END) :]
+    return page.rstrip("\n") + "\n\n" + part if page.strip() else part
