@@ -91,12 +91,16 @@ def describe(results: Results, kinds: list[Kind], builds: Builds, placement: Pla
         "placement": placement.describe(),
     }
     if not builds.folders:
-        results.about["build"] = "Pellucid as this Python has it, for all kinds"
+        build = building.present(builds)
+        results.about["build"] = f"Pellucid {build}, as this Python has it, for all kinds"
 
 
 def run(options: argparse.Namespace, builds: Builds, results: Results) -> None:
     """Measure what the command line asks for."""
     chosen = [KINDS[name] for name in options.kinds or KINDS]
+    if not builds.folders:
+        # There is one build only, and it has the first place.
+        chosen = [kind for kind in chosen if kind.build != "uncompiled"]
     if BASE not in {kind.name for kind in chosen}:
         chosen.append(KINDS[BASE])
     placement = Placement()

@@ -61,6 +61,19 @@ def here() -> Builds:
     return Builds(sys.executable)
 
 
+def present(builds: Builds) -> str:
+    """Tell which build a Python has by itself."""
+    code = "import pellucid.banana; print(pellucid.banana.__file__.endswith('.py'))"
+    done = subprocess.run(
+        [builds.python, "-c", code],
+        env=builds.plain(None),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return "uncompiled" if done.stdout.strip() == "True" else "compiled"
+
+
 def made() -> Builds:
     """Make the environment, or as much of it as is not there yet."""
     python = PLACE / "bin" / "python"
@@ -68,7 +81,7 @@ def made() -> Builds:
     peers = sorted(_requirements("bench", wanted["optional-dependencies"]))
     stamp = _digest(sys.version.encode(), str(PLACE).encode(), *(peer.encode() for peer in peers))
     if not _stamped(PLACE, stamp):
-        _say(f"making {PLACE.relative_to(ROOT)}, with the peers; this takes some minutes")
+        _say(f"making {PLACE}, with the peers; this takes some minutes")
         if PLACE.exists():
             shutil.rmtree(PLACE)
         _run([sys.executable, "-m", "venv", str(PLACE)])

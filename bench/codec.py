@@ -1,8 +1,8 @@
 """The codec alone, in one process: Pellucid's beside Twisted's jelly and banana.
 
 `python -m bench.codec ROUNDS SECONDS` prints the ratios as JSON, for the build that it runs with:
-how often as fast as Twisted it encodes and decodes each value, and how many times as long the framer
-takes for eight times as much.
+how many times as fast as Twisted it encodes and decodes each value, and how many times as long the
+framer takes for eight times as much.
 """
 
 import json
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench import workloads
-from bench.builds import BUILDS, Builds
+from bench.builds import BUILDS, Builds, present
 from bench.results import Results
 
 
@@ -100,7 +100,7 @@ def framer(rounds: int, least: float) -> dict[str, list[float]]:
 
 def measure(builds: Builds, results: Results, *, rounds: int, least: float) -> None:
     """Measure each build, in processes of its own."""
-    for build in BUILDS if builds.folders else ("compiled",):
+    for build in BUILDS if builds.folders else (present(builds),):
         print(f"codec, {build}", file=sys.stderr, flush=True)
         done = subprocess.run(
             [builds.python, "-m", "bench.codec", str(rounds), str(least)],

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from bench.peers import BASE, KINDS
 from bench.results import Results, Spread
-from bench.targets import FLOORS, TARGETS, Target
+from bench.targets import FLOORS, ROUNDS, TARGETS, Target
 from bench.workloads import WORKLOADS
 
 # Between two numbers, on a page.
@@ -22,7 +22,9 @@ _TIMES: dict[str, str] = {
 
 def number(value: float) -> str:
     """Show a ratio with three digits or so."""
-    return f"{value:,.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"
+    if value >= 9.95:
+        return f"{value:,.0f}" if value >= 99.5 else f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.0995 else f"{value:.3f}"
 
 
 def spread(found: Spread | None, dash: str = "-") -> str:
@@ -80,10 +82,14 @@ def _targets(what: str, kind: str) -> list[Target]:
     return [target for target in TARGETS if (target.what, target.kind) == (what, kind)]
 
 
-def _verdicts(results: Results, what: str, kind: str) -> str:
-    return "; ".join(
-        f"{target.wanted()}: {target.verdict(results)}" for target in _targets(what, kind)
-    )
+def _verdicts(results: Results, what: str, kind: str) -> Iterator[str]:
+    said = [
+        f"{target.verdict(results)}: {target.wanted()}"
+        for target in _targets(what, kind)
+        if target.measured(results) is not None
+    ]
+    if said:
+        yield f"    {'; '.join(said)}"
 
 
 def _workloads(results: Results) -> Iterator[list[str]]:
@@ -107,12 +113,8 @@ def _workloads(results: Results) -> Iterator[list[str]]:
                 f"{spread(Spread.of(results.ratios(key, kind, BASE))):>24}"
                 f"{spread(Spread.of(results.ratios(key, kind, base))):>22}".rstrip()
             )
-            wanted = _verdicts(results, key, kind)
-            if wanted:
-                lines.append(f"    {wanted}")
-            note = KINDS[kind].notes.get(key) if kind in KINDS else None
-            if note:
-                lines.append(f"    {note}")
+            lines += _verdicts(results, key, kind)
+        lines += [f"  * {', '.join(kinds)}: {note}" for note, kinds in _noted(results, key)]
         yield lines
 
 
@@ -135,9 +137,7 @@ def _latency(results: Results) -> list[str]:
             f"  {kind:<24}{duration(low.middle):>10}{duration(high.middle):>10}"
             f"{tail.middle:>10.2f}{spread(beside):>26}".rstrip()
         )
-        wanted = _verdicts(results, "latency", kind)
-        if wanted:
-            lines.append(f"    {wanted}")
+        lines += _verdicts(results, "latency", kind)
     return lines
 
 
@@ -151,9 +151,7 @@ def _figures(results: Results, what: str, shown: Callable[[float], str]) -> Iter
             continue
         ratios = Spread.of(results.beside(what, kind, base))
         yield f"  {kind:<36}{shown(found.middle):>12}{spread(ratios):>26}".rstrip()
-        wanted = _verdicts(results, what, kind)
-        if wanted:
-            yield f"    {wanted}"
+        yield from _verdicts(results, what, kind)
 
 
 def _connections(results: Results) -> list[str]:
@@ -233,6 +231,8 @@ def _summary(results: Results) -> list[str]:
         return []
     reached = sum(verdict.startswith("reached") for verdict in measured)
     lines = [f"targets: {reached} of {len(measured)} reached"]
+    if not all(t.firm(results) for t in TARGETS if t.measured(results)):
+        lines[0] += f" (some in fewer than {ROUNDS} rounds, which proves nothing)"
     for target, verdict in zip(TARGETS, verdicts, strict=True):
         if verdict.startswith("missed"):
             what = _title(target.what)
@@ -315,15 +315,20 @@ def _table(results: Results) -> list[str]:
 
 
 def _notes(results: Results) -> list[str]:
-    said: dict[tuple[str, str], list[str]] = {}
-    for kind in KINDS.values():
-        for key, note in kind.notes.items():
-            if results.figures(key, kind.name):
-                said.setdefault((key, note), []).append(kind.name)
     return [
-        f"* {WORKLOADS[key].title}, {', '.join(kinds)}: {note}."
-        for (key, note), kinds in sorted(said.items())
+        f"* {workload.title}, {', '.join(kinds)}: {note}."
+        for key, workload in WORKLOADS.items()
+        for note, kinds in _noted(results, key)
     ]
+
+
+def _noted(results: Results, key: str) -> list[tuple[str, list[str]]]:
+    """Give what has to be said about a workload, and of which kinds."""
+    said: dict[str, list[str]] = {}
+    for kind in KINDS.values():
+        if key in kind.notes and results.figures(key, kind.name):
+            said.setdefault(kind.notes[key], []).append(kind.name)
+    return list(said.items())
 
 
 def _page_others(results: Results) -> list[str]:

@@ -97,7 +97,10 @@ class Results:
     @classmethod
     def load(cls, text: str) -> "Results":
         """Read what dump gave."""
-        found: Any = json.loads(text)
+        try:
+            found: Any = json.loads(text)
+        except ValueError:
+            found = None
         known = {part.name for part in dataclasses.fields(cls)}
         if not isinstance(found, dict) or not found.keys() <= known:
             raise ValueError("this is no file that the bench wrote")

@@ -189,6 +189,7 @@ class Peer:
         self.kind = kind
         self._placement = placement
         self._patience = patience
+        self.goal = 0.0
         self.counts: dict[str, int] = {}
         self.slow: set[str] = set()
         self._stack = ExitStack()
@@ -229,8 +230,10 @@ class Peer:
         assert method is not None
         self.place(workload.apart)
         count = 1
-        while (taken := self.seconds(method, count)) < goal / 4:
-            count = max(count + 1, min(count * 16, int(count * goal / 3 / max(taken, 1e-9))))
+        # What disturbs it makes the count too small, so the count is tried.
+        while (taken := self.seconds(method, count)) < goal * 0.6:
+            count = _scaled(count, taken, goal)
+        self.goal = goal
         self.counts[workload.key] = max(1, round(count * goal / taken))
         if taken / count > SLOW:
             self.slow.add(workload.key)
@@ -241,7 +244,11 @@ class Peer:
         assert method is not None
         self.place(workload.apart)
         count = self.counts[workload.key]
-        return count / self.seconds(method, count)
+        taken = self.seconds(method, count)
+        if taken < self.goal / 2:
+            # It was counted while something else was going on.
+            self.counts[workload.key] = _scaled(count, taken, self.goal)
+        return count / taken
 
     def latency(self, count: int) -> list[float]:
         """Give p50 and p99 of a sequential call."""
@@ -252,6 +259,11 @@ class Peer:
     def close(self) -> None:
         """End its processes."""
         self._stack.close()
+
+
+def _scaled(count: int, taken: float, goal: float) -> int:
+    """Give the count for the goal by what was taken; no more than sixteen times as many."""
+    return max(count + 1, min(count * 16, int(count * goal / max(taken, 1e-9))))
 
 
 class Progress:

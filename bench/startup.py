@@ -6,12 +6,12 @@ The time of a program is that of its whole process. An import is timed inside of
 import subprocess
 import time
 
-from bench.builds import Builds
+from bench.builds import Builds, present
 from bench.results import Results
 from bench.run import PATIENCE, Failed, Peer, Placement, Process, Progress
 
 _IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
-IMPORTS = {
+_IMPORTS = {
     "import asyncio": ("asyncio", None),
     "import pellucid, compiled": ("pellucid", "compiled"),
     "import pellucid, uncompiled": ("pellucid", "uncompiled"),
@@ -30,8 +30,10 @@ def measure(
     quiet: bool = False,
 ) -> None:
     """Measure programs of the kinds that run, and imports."""
+    found = (None, *builds.folders) if builds.folders else (None, present(builds))
+    imports = {name: given for name, given in _IMPORTS.items() if given[1] in found}
     left = [peer for peer in peers if "sequential" in peer.methods and not peer.kind.instead]
-    progress = Progress((len(left) + len(IMPORTS) + 1) * rounds, quiet)
+    progress = Progress((len(left) + len(imports) + 1) * rounds, quiet)
     for number in range(rounds):
         for peer in left[:] if number % 2 else left[::-1]:
             progress.step(f"round {number + 1} of {rounds}: startup, {peer.kind.name}")
@@ -42,7 +44,7 @@ def measure(
                 left.remove(peer)
         progress.step(f"round {number + 1} of {rounds}: startup, Python alone")
         results.other("startup", "Python alone", _alone(builds))
-        for name, (module, build) in IMPORTS.items():
+        for name, (module, build) in imports.items():
             progress.step(f"round {number + 1} of {rounds}: {name}")
             results.other("import", name, _import(module, build, builds))
     progress.over()

@@ -48,8 +48,7 @@ class Target(NamedTuple):
         spread = self.measured(results)
         if spread is None:
             return "not measured"
-        said = "reached" if self.reached(spread) else "missed"
-        return said if spread.count >= ROUNDS else f"{said}, in {spread.count} rounds only"
+        return "reached" if self.reached(spread) else "missed"
 
     def wanted(self) -> str:
         """Say what it asks for."""
@@ -57,6 +56,11 @@ class Target(NamedTuple):
         if self.what == "memory":
             return f"{sign} {self.bound / 1024:.0f} KiB"
         return f"{sign} {self.bound:g} x {self.base}"
+
+    def firm(self, results: Results) -> bool:
+        """Tell whether there were rounds enough to say so."""
+        spread = self.measured(results)
+        return spread is not None and spread.count >= ROUNDS
 
 
 def _best(results: Results, what: str, kind: str, base: str) -> Spread | None:

@@ -39,7 +39,7 @@ class Kind(NamedTuple):
 
 
 _ONE_BY_ONE = "a connection takes one call at a time: 1000 calls one after another"
-_SCHEMA = "a schema names the fields"
+_SCHEMA = "a typed message, made once and compared whole; a schema names its fields"
 _PB_CHUNKS = "in 16 chunks of 512 KiB: a string of PB has 640 KiB at most"
 _ENCODED = "already encoded; echoed, and not looked at by the server"
 
@@ -60,17 +60,28 @@ _ALL = (
         notes={"bytes": _PB_CHUNKS},
     ),
     Kind(BASE, "twisted_pb", PEER, ("twisted",), notes={"bytes": _PB_CHUNKS}),
-    Kind("Foolscap", "foolscap_pb", PEER, ("foolscap",)),
+    Kind(
+        *("Foolscap", "foolscap_pb", PEER, ("foolscap",)),
+        notes={"sequential": "with TLS, which Foolscap always uses"},
+    ),
     Kind(
         *("Pyro5", "pyro5", PEER, ("Pyro5", "msgpack")),
-        notes={"in_flight": _ONE_BY_ONE, "sequential": "serializer msgpack"},
+        notes={
+            "sequential": "its serializer is msgpack",
+            "in_flight": _ONE_BY_ONE,
+            "reference": "a connection for each reference",
+            "callback": "a connection for each call",
+        },
     ),
     Kind(
         *("Pyro5, batch", "pyro5", PEER, ("Pyro5",)),
         instead={"in_flight": "in_flight_batch"},
         notes={"in_flight": "1000 calls in one message"},
     ),
-    Kind("RPyC", "rpyc_peer", PEER, ("rpyc",)),
+    Kind(
+        *("RPyC", "rpyc_peer", PEER, ("rpyc",)),
+        notes={"structure": "as nested tuples", "integers": "as a tuple"},
+    ),
     Kind("pycapnp", "capnp_peer", PEER, ("pycapnp",), notes={"structure": _SCHEMA}),
     Kind("grpc.aio", "grpc_peer", PEER, ("grpcio",), notes={"structure": _SCHEMA}),
     Kind(

@@ -6,7 +6,7 @@ are methods, and nothing else: no references, no errors but an end, no limits bu
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -23,38 +23,40 @@ _LONGEST = 64 * 1024 * 1024
 class _Framed(asyncio.BufferedProtocol):
     """Takes messages apart, and sends what one turn of the loop says in few writes."""
 
+    # One for all connections. One that has a part of a message has a buffer of its own.
+    _shared = memoryview(bytearray(262_144))
+
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         self._loop = asyncio.get_running_loop()
-        self._buffer = bytearray(262_144)
+        self._buffer = self._shared
         self._have = 0
         self._corked = False
         self._waiting: list[bytes] = []
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return memoryview(self._buffer)[self._have :]
+        return self._buffer[self._have :]
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._have += nbytes
+        have = self._have + nbytes
         start, size = 0, 0
-        view = memoryview(self._buffer)
-        while self._have - start >= 4:
+        view = self._buffer
+        while have - start >= 4:
             size = int.from_bytes(view[start : start + 4], "big")
             if size > _LONGEST:
                 self._transport.abort()
                 return
-            if self._have - start - 4 < size:
+            if have - start - 4 < size:
                 break
             self.take(_decode(view[start + 4 : start + 4 + size]))
             start += 4 + size
             size = 0
-        left = self._have - start
-        if start and left:
-            view[:left] = bytes(view[start : self._have])
-        self._have = left
-        view.release()
-        if size + 4 > len(self._buffer):
-            self._buffer = self._buffer[:left] + bytes(size + 4 - left)
+        self._have = left = have - start
+        if not left:
+            self._buffer = self._shared
+        elif start or size + 4 > len(view) or view is self._shared:
+            self._buffer = memoryview(bytearray(max(size + 4, 65_536)))
+            self._buffer[:left] = view[start:have]
 
     def send(self, message: Any) -> None:
         """Send at once what is the first of a turn, and what follows it together."""
@@ -83,7 +85,7 @@ class _Framed(asyncio.BufferedProtocol):
 
 
 class _Answering(_Framed):
-    methods: dict[str, Callable[..., Any]] = {"echo": lambda value: value}
+    methods: ClassVar[dict[str, Callable[..., Any]]] = {"echo": lambda value: value}
 
     def take(self, message: Any) -> None:
         number, method, arguments = message
