@@ -155,7 +155,9 @@ def main() -> int:
         results = Results()
         began = time.monotonic()
         try:
-            run(options, building.here() if options.here else building.made(), results)
+            builds = building.here() if options.here else building.made()
+            began = time.monotonic()
+            run(options, builds, results)
         except KeyboardInterrupt:
             print("\ninterrupted; this is what there is", file=sys.stderr)
             status = 130

@@ -16,11 +16,13 @@ _HEAD = 44
 _STYLE = """
   text { font: 12px system-ui, sans-serif; fill: #24292f; }
   .title { font-weight: 600; font-size: 13px; }
+  .name-ours { font-weight: 600; }
   .small { font-size: 10px; fill: #57606a; }
   .ours { fill: #0969da; } .peer { fill: #9a6700; } .floor { fill: #8c959f; }
   .grid { stroke: #d0d7de; } .one { stroke: #57606a; } .low { stroke: #24292f; opacity: .55; }
   @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3; } .small { fill: #9198a1; }
+    text { fill: #e6edf3; }
+    .small { fill: #9198a1; }
     .ours { fill: #4493f8; } .peer { fill: #d29922; } .floor { fill: #656c76; }
     .grid { stroke: #3d444d; } .one { stroke: #9198a1; } .low { stroke: #e6edf3; }
   }
@@ -66,7 +68,7 @@ def _bars(results: Results, key: str) -> list[tuple[str, str, Spread]]:
 
 
 def _legend(width: int) -> list[str]:
-    lines, x = [], 300
+    lines, x = [], 330
     for group, text in _GROUPS.items():
         lines.append(f'<rect x="{x}" y="8" width="12" height="12" class="{group}"/>')
         lines.append(f'<text x="{x + 17}" y="18">{text}</text>')
@@ -94,7 +96,8 @@ def _panel(title: str, bars: list[tuple[str, str, Spread]]) -> list[str]:
         left, right = sorted((place(1), place(ratios.middle)))
         first, last = place(ratios.low), place(ratios.high)
         lines += [
-            f'<text x="{_LABEL - 8}" y="{y + 11}" text-anchor="end">{escape(kind)}</text>',
+            f'<text x="{_LABEL - 8}" y="{y + 11}" text-anchor="end" class="name-{group}">'
+            f"{escape(kind)}</text>",
             f'<rect x="{left:.1f}" y="{y}" width="{max(right - left, 1):.1f}" height="13" '
             f'class="{group}"/>',
             f'<line x1="{first:.1f}" y1="{y + 6.5}" x2="{last:.1f}" y2="{y + 6.5}" class="low"/>',

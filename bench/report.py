@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from bench.peers import BASE, KINDS
+from bench.peers import BASE, KINDS, OURS
 from bench.results import Results, Spread
 from bench.targets import FLOORS, ROUNDS, TARGETS, Target
 from bench.workloads import WORKLOADS
@@ -114,7 +114,7 @@ def _workloads(results: Results) -> Iterator[list[str]]:
                 f"{spread(Spread.of(results.ratios(key, kind, base))):>22}".rstrip()
             )
             lines += _verdicts(results, key, kind)
-        lines += [f"  * {', '.join(kinds)}: {note}" for note, kinds in _noted(results, key)]
+        lines += [f"  * {'; '.join(kinds)}: {note}" for note, kinds in _noted(results, key)]
         yield lines
 
 
@@ -263,6 +263,11 @@ def _shown(target: Target, found: Spread | None, dash: str = "-") -> str:
 # For a page.
 
 
+def _named(kind: str) -> str:
+    """Name a kind where nothing else says which are ours."""
+    return f"Pellucid, {kind}" if kind in KINDS and KINDS[kind].group == OURS else kind
+
+
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
@@ -305,7 +310,7 @@ def _table(results: Results) -> list[str]:
             cell = "1" if kind == BASE and ratios else spread(ratios, DASH)
             marked = kind in KINDS and key in KINDS[kind].notes and cell
             cells.append(cell + " \\*" * bool(marked))
-        lines.append(_row(kind, *cells))
+        lines.append(_row(_named(kind), *cells))
     rates = [
         f"{WORKLOADS[key].title} {rate(found.middle * WORKLOADS[key].calls)}"
         for key in columns
@@ -316,7 +321,7 @@ def _table(results: Results) -> list[str]:
 
 def _notes(results: Results) -> list[str]:
     return [
-        f"* {workload.title}, {', '.join(kinds)}: {note}."
+        f"* {workload.title}, {'; '.join(kinds)}: {note}."
         for key, workload in WORKLOADS.items()
         for note, kinds in _noted(results, key)
     ]
@@ -349,7 +354,7 @@ def _page_others(results: Results) -> list[str]:
             for what in found:
                 middle = Spread.of(results.others[what].get(kind, []))
                 cells.append(shows[what](middle.middle) if middle else "")
-            lines.append(_row(kind, *cells))
+            lines.append(_row(_named(kind), *cells))
         lines.append("")
     codec = [name for name in results.others if name.startswith(("encode: ", "decode: "))]
     if codec:

@@ -149,7 +149,7 @@ def test_the_page() -> None:
     page = report.markdown(some())
     assert page.startswith(report.BEGIN)
     assert page.endswith(report.END + "\n")
-    (row,) = (line for line in page.splitlines() if line.startswith("| asyncio | 5.00"))
+    (row,) = (line for line in page.splitlines() if line.startswith("| Pellucid, asyncio | 5.00"))
     assert row.count("|") == 4
     assert "| sequential | asyncio | at least 4.2 x Twisted PB |" in page
     assert "* in flight, Pyro5: " in page
