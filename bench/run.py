@@ -36,6 +36,7 @@ class Process:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._err = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - kill closes it
         self._rest = b""
+        self._gone = ""
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -55,7 +56,10 @@ class Process:
         end = time.monotonic() + patience
         while b"\n" not in self._rest:
             if not select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
-                raise Failed(f"no answer for {patience:.0f} seconds")
+                # A late answer would be taken for that to the next order.
+                self._process.kill()
+                self._gone = f"no answer for {patience:.0f} seconds"
+                raise Failed(self._gone)
             data = os.read(pipe, 65_536)
             if not data:
                 raise Failed(self._last_words())
@@ -66,6 +70,8 @@ class Process:
     def order(self, method: str, count: int, patience: float = PATIENCE) -> str:
         """Give an order, and read the answer to it."""
         assert self._process.stdin is not None
+        if self._gone:
+            raise Failed(self._gone)
         try:
             self._process.stdin.write(f"{method} {count}\n".encode())
             self._process.stdin.flush()

@@ -150,6 +150,16 @@ def test_a_process_that_fails(code: str, said: str) -> None:
         process.kill()
 
 
+def test_who_does_not_answer_is_not_asked_again() -> None:
+    process = _process("import time; time.sleep(60)")
+    try:
+        for patience in (0.1, 60):
+            with pytest.raises(Failed, match="no answer for 0 seconds"):
+                process.order("sequential", 1, patience)
+    finally:
+        process.kill()
+
+
 def test_the_last_order() -> None:
     process = _process("print(input())")
     try:
