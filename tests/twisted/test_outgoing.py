@@ -1,9 +1,11 @@
 """What leaves: when, how much of it at a time, and what happens if the other side takes nothing."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from twisted.internet.error import ConnectionAborted
+from twisted.internet.main import CONNECTION_LOST
 
 from pellucid.errors import LimitExceeded
 from pellucid.limits import Limits
@@ -11,6 +13,7 @@ from pellucid.twisted import flavors
 from pellucid.twisted.errors import PBConnectionLost
 from tests.twisted.conftest import Join, Logged
 from tests.twisted.joined import Joined, failure_of, make, result
+from tests.twisted.sockets import End, Linked
 
 KIB = 1024
 CHUNK = 128 * KIB
@@ -28,7 +31,7 @@ class Root(flavors.Root):
         return value
 
 
-def tell(joined: Joined, n: int, size: int = 0) -> Any:
+def tell(joined: Any, n: int, size: int = 0) -> Any:
     return joined.root.callRemote("tell", n, b"x" * size)
 
 
@@ -399,13 +402,211 @@ def test_many_releases_all_leave(join: Join, real: bool) -> None:
     joined.prove_empty()
 
 
+# Real sockets.
+
+Link = Callable[..., Linked]
+
+
+@pytest.fixture
+def link() -> Iterator[Link]:
+    """Joins two brokers by sockets. At the end they are closed, and nothing is left to send."""
+    made: list[Linked] = []
+
+    def make_one(*args: Any, **options: Any) -> Linked:
+        made.append(Linked(*args, **options))
+        return made[-1]
+
+    yield make_one
+    for each in made:
+        each.close()
+        assert (used(each.client), used(each.server)) == (0, 0)
+
+
+def test_a_call_and_its_answer_leave_at_once(link: Link) -> None:
+    linked = link(Root())
+    call = linked.root.callRemote("echo", "hello network")
+    assert len(linked.here.sends) == 1
+    assert linked.reactor.step()
+    # The server has read it, and the answer is on its way.
+    assert len(linked.there.sends) == 1
+    assert not linked.reactor.writers
+    assert linked.reactor.step()
+    assert result(call) == "hello network"
+
+
+def test_many_calls_between_two_turns_are_two_sends(link: Link) -> None:
+    root = Root()
+    linked = link(root)
+    for _ in range(2):
+        calls = [linked.root.callRemote("tell", n) for n in range(50)]
+        assert len(linked.here.sends) == 1
+        linked.run()
+        assert [result(call) for call in calls] == [0] * 50
+        assert len(linked.here.sends) == 2
+        linked.here.sends.clear()
+    assert root.heard == list(range(50)) * 2
+
+
+def test_many_calls_in_a_turn_are_one_send(link: Link) -> None:
+    root = Root()
+    linked = link(root)
+
+    def go_on(_: object) -> None:
+        linked.here.sends.clear()
+        calls.extend(linked.root.callRemote("tell", n) for n in range(50))
+        assert linked.here.sends == []
+
+    calls: list[Any] = []
+    linked.root.callRemote("tell", 100).addCallback(go_on)
+    linked.run()
+    assert [result(call) for call in calls] == [0] * 50
+    assert root.heard == [100, *range(50)]
+    assert len(linked.here.sends) == 1
+
+
+@pytest.mark.parametrize("size", [0, 30 * KIB, 300 * KIB])
+def test_what_does_not_leave_at_once_leaves_later_and_in_order(link: Link, size: int) -> None:
+    root = Root()
+    linked = link(root)
+    linked.here.room = 20_000 if size else 7
+    calls = [linked.root.callRemote("tell", n, bytes(size)) for n in range(10)]
+    linked.run()
+    assert [result(call) for call in calls] == [size] * 10
+    assert root.heard == list(range(10))
+    assert used(linked.client) == 0
+    assert linked.here.producer is None
+
+
+def test_a_connection_is_never_found_lost_in_a_call(link: Link) -> None:
+    linked = link(Root())
+    linked.here.answer = CONNECTION_LOST
+    ended: list[str] = []
+    linked.client.notifyOnDisconnect(lambda: ended.append("ended"))
+    calls = [linked.root.callRemote("tell", n, bytes(n * 100 * KIB)) for n in range(3)]
+    assert (ended, linked.client.disconnected) == ([], 0)
+    assert [call.called for call in calls] == [0] * 3
+    linked.run()
+    assert ended == ["ended"]
+    assert {failure_of(call).type for call in calls} == {PBConnectionLost}
+
+
+def test_a_connection_is_never_found_lost_in_a_turn(link: Link) -> None:
+    linked = link(Root())
+    call = linked.root.callRemote("tell", 1)
+    linked.there.answer = CONNECTION_LOST
+    disconnected: list[Any] = []
+    data_received = linked.server.dataReceived
+
+    def receive(data: bytes) -> None:
+        data_received(data)
+        disconnected.append(linked.server.disconnected)
+
+    linked.server.dataReceived = receive
+    linked.run()
+    assert disconnected[0] == 0
+    assert linked.server.disconnected
+    assert failure_of(call).type is PBConnectionLost
+
+
+def test_a_connection_that_the_other_side_has_reset(link: Link) -> None:
+    linked = link(Root())
+    linked.there.abortConnection()
+    linked.reactor.turn()
+    calls = [linked.root.callRemote("tell", n) for n in range(3)]
+    assert not linked.client.disconnected
+    linked.run()
+    assert {failure_of(call).type for call in calls} == {PBConnectionLost}
+
+
+def test_what_is_called_while_it_closes_still_leaves(link: Link) -> None:
+    root = Root()
+    linked = link(root)
+    linked.root.callRemote("tell", 0, pbanswer=False)
+    linked.here.loseConnection()
+    linked.root.callRemote("tell", 1, pbanswer=False)
+    linked.root.callRemote("tell", 2, bytes(300 * KIB), pbanswer=False)
+    assert len(linked.here.sends) == 1
+    linked.run()
+    assert root.heard == [0, 1, 2]
+    assert linked.client.disconnected
+
+
+def test_what_is_left_of_much_is_counted(link: Link) -> None:
+    root = Root()
+    linked = link(root)
+    linked.here.room = 50_000
+    call = linked.root.callRemote("echo", [bytes([n]) * 100_000 for n in range(40)])
+    linked.here.room = 0
+    counts = []
+    for _ in range(3):
+        counts.append(sum(linked.here.sends) + linked.here.waiting + used(linked.client))
+        linked.reactor.step()
+    assert used(linked.client) > 1_000_000
+    linked.here.room = None
+    linked.run()
+    assert result(call) == [bytes([n]) * 100_000 for n in range(40)]
+    assert set(counts) == {sum(linked.here.sends)}
+    assert linked.here.producer is None
+
+
+def test_others_get_their_turn_while_much_leaves(link: Link) -> None:
+    linked = link(Root())
+    taken = Taking()
+    linked.here.writeSomeData = taken
+    linked.root.callRemote("echo", [bytes(500_000) for _ in range(8)], pbanswer=False)
+    assert sum(taken.sizes) == 1024 * KIB
+    assert linked.here.waiting == CHUNK
+    linked.reactor.step()
+    assert sum(taken.sizes) == 2048 * KIB + CHUNK
+    linked.run()
+    assert 4_000_000 < sum(taken.sizes) < 4_001_000
+
+
+class Taking:
+    """A system that takes whatever it gets."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def __call__(self, data: Any) -> int:
+        self.sizes.append(min(len(data), End.SEND_LIMIT))
+        return self.sizes[-1]
+
+
+def test_a_producer_of_the_application_and_a_real_socket(link: Link) -> None:
+    root, own = Root(), Producer()
+    linked = link(root)
+    linked.here.registerProducer(own, False)
+    calls = [linked.root.callRemote("tell", n, bytes(100 * KIB)) for n in range(10)]
+    assert linked.here.sends == []
+    asked = own.asked
+    linked.run()
+    assert own.asked > asked
+    assert root.heard == list(range(10))
+    assert [result(call) for call in calls] == [100 * KIB] * 10
+    linked.here.unregisterProducer()
+
+
+def test_pages_through_a_real_socket(link: Link) -> None:
+    root = Root()
+    linked = link(root)
+    pagers = [Pager(linked, 20, 10 * KIB), Pager(linked, 3, 300 * KIB, first=100)]
+    for pager in pagers:
+        linked.client.registerPageProducer(pager)
+    linked.root.callRemote("tell", 200)
+    linked.run()
+    assert sorted(root.heard) == [*range(20), 100, 101, 102, 200]
+    assert [n for n in root.heard if n < 100] == list(range(20))
+    assert linked.here.producer is None
+
+
 # Pages.
 
 
 class Pager:
     """Tells the server of `count` pages of `size`."""
 
-    def __init__(self, joined: Joined, count: int, size: int = 10, first: int = 0) -> None:
+    def __init__(self, joined: Any, count: int, size: int = 10, first: int = 0) -> None:
         self.joined = joined
         self.left = count
         self.size = size

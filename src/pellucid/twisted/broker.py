@@ -224,7 +224,7 @@ class Broker(Views, Notifying, Banana):
         """Write, and see who goes on and when. Tells whether that is to be at once."""
         core, left = self._core, self._starts_left
         stuck = not core.wants_data
-        self._out.flush()
+        self._out.flush(True)
         if self._closing:
             self._close()
         reading = left != 0 and (not stuck or core.wants_data)

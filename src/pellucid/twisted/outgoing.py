@@ -14,6 +14,7 @@ from twisted.python import log
 from ..broker import Broker as Core
 from ..errors import LimitExceeded
 from .timers import Timers
+from .transports import is_plain_socket, send_now
 
 __all__ = ["Outgoing"]
 
@@ -21,6 +22,8 @@ __all__ = ["Outgoing"]
 _UNASKED: Final = 64 * 1024
 # So much is written at a time if there is more. A transport minds above 64 KiB.
 _CHUNK: Final = 128 * 1024
+# So much is sent at once if the system takes it. Other connections want their turn.
+_AT_ONCE: Final = 1024 * 1024
 
 # What the transport knows this as: as nothing, as one that goes on until it is told to pause, or as
 # one that is asked for each page.
@@ -40,6 +43,7 @@ class Outgoing:
     __slots__ = (
         "_at",
         "_core",
+        "_direct",
         "_flushing",
         "_holding",
         "_holds",
@@ -47,6 +51,7 @@ class Outgoing:
         "_mode",
         "_producer",
         "_rest",
+        "_spent",
         "_stalled",
         "_taken",
         "_timers",
@@ -69,6 +74,10 @@ class Outgoing:
         self._mode = _NONE
         self._flushing = False
         self._unasked = 0
+        # Whether the transport lets data leave at once, and whether that has been done for what was
+        # written outside of a turn, since the last one. So many small writes are few sends.
+        self._direct = False
+        self._spent = False
         # What the core has given out and the transport has not got, from `_at` on.
         self._rest = b""
         self._at = 0
@@ -88,6 +97,7 @@ class Outgoing:
         self._holds = holds
         self._lingers = lingers
         if holds:
+            self._direct = is_plain_socket(transport)
             self._flush_before_close(transport)
 
     def _flush_before_close(self, transport: Any) -> None:
@@ -115,8 +125,12 @@ class Outgoing:
         self._core.data_left(0)
         self.pagers.clear()
 
-    def flush(self) -> None:
-        """Write what is ready to be sent, or hold it back."""
+    def flush(self, ends_turn: bool = False) -> None:
+        """Write what is ready to be sent, or hold it back.
+
+        Where the transport allows it, it leaves at once: always at the end of a turn, and once
+        between two of them.
+        """
         if self._holding or self._flushing or self._transport is None:
             return
         core = self._core
@@ -124,19 +138,25 @@ class Outgoing:
         self._flushing = True
         try:
             while self._transport is not None and (data := core.data_to_send()):
+                if self._direct and (ends_turn or not self._spent):
+                    self._spent = True
+                    data = self._send(data)
                 if self._holds:
                     self._unasked += len(data)
                     if self._unasked > _UNASKED:
                         if self._offer(data):
                             continue
                         return
-                self._transport.write(data)
+                if data:
+                    self._transport.write(data)
                 # Of many releases not all leave in one piece, and a transport that delivers at once
                 # may have brought new messages about.
                 if not core.owes and not core.messages_to_send:
                     return
         finally:
             self._flushing = False
+            if ends_turn:
+                self._spent = False
 
     def write(self, data: bytes) -> None:
         """Write what did not come from the core, behind what did."""
@@ -148,17 +168,41 @@ class Outgoing:
         elif self._transport is not None:
             self._transport.write(data)
 
+    # Sending at once.
+
+    def _send(self, data: bytes) -> bytes:
+        """Send what leaves at once of a little, and give what is left."""
+        if len(data) > _UNASKED:
+            return data
+        sent = send_now(self._transport, data)
+        if not sent:
+            return data
+        self._unasked = 0
+        return data[sent:]
+
+    def _send_from(self, data: bytes, at: int) -> int:
+        """Send what leaves at once from `at` on, and tell from where on it is left."""
+        part, end = memoryview(data), min(len(data), at + _AT_ONCE)
+        while at < end:
+            sent = send_now(self._transport, part[at : at + _CHUNK])
+            if not sent:
+                break
+            at += sent
+        return at
+
     # Asking the transport.
 
     def _offer(self, data: bytes) -> bool:
         """Write as much of it as the transport likes. Tell whether it likes more."""
         self._unasked = 0
+        at = self._send_from(data, 0) if self._direct else 0
+        if at == len(data):
+            return True
         if self._mode == _NONE and not self._register(_PUSH):
             # The application produces, in its own way, and hears in our place.
-            self._transport.write(data)
+            self._transport.write(data[at:])
             return True
-        self._rest = data
-        self._at = 0
+        self._keep(data, at)
         self._put()
         if self._holding:
             return False
@@ -171,15 +215,17 @@ class Outgoing:
         while self._rest and not self._holding:
             end = self._at + _CHUNK
             part = self._rest[self._at : end]
-            if end < len(self._rest):
-                self._at = end
-            else:
-                self._rest = b""
-                self._at = 0
-            self._core.data_left(len(self._rest) - self._at)
+            self._keep(self._rest, end)
             transport.write(part)
             if self._mode == _PULL:
                 self.paused()
+
+    def _keep(self, data: bytes, at: int) -> None:
+        """What is left is `data` from `at` on."""
+        done = at >= len(data)
+        self._rest = b"" if done else data
+        self._at = 0 if done else at
+        self._core.data_left(len(self._rest) - self._at)
 
     def _register(self, mode: int) -> bool:
         self._mode = mode
@@ -225,6 +271,8 @@ class Outgoing:
         self._taken += 1
         self._unasked = 0
         self._holding = False
+        if self._direct and self._rest:
+            self._keep(self._rest, self._send_from(self._rest, self._at))
         self._put()
         self.flush()
         if not self._holding and self._mode == _PULL:
