@@ -1,12 +1,16 @@
 """The asyncio face: `connect`, `serve`, what they give, and what goes with them."""
 
+from typing import TYPE_CHECKING, Any
+
 from .client import connect
 from .connection import Connection
 from .current import CurrentCall, current_call
-from .portal import Portal
 from .reference import CacheObserver, RemoteReference
-from .server import Server, serve
 from .tls import Certificate, client_tls, server_tls
+
+if TYPE_CHECKING:
+    from .portal import Portal
+    from .server import Server, serve
 
 __all__ = [
     "CacheObserver",
@@ -22,3 +26,21 @@ __all__ = [
     "serve",
     "server_tls",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # A client needs no server, and a server no portal, which loads all that checks a password.
+    if name in ("Server", "serve"):
+        from . import server
+
+        return getattr(server, name)
+    if name == "Portal":
+        from .portal import Portal
+
+        return Portal
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    # For completion and help, which look at nothing else.
+    return sorted({*globals(), *__all__})

@@ -8,7 +8,6 @@ from typing import Any, cast
 from ..broker import Broker
 from ..errors import ConnectionLost, LimitExceeded, LocalProtocolError, PBError
 from ..events import CallFailed, Closed, Event, PeerFault, Released, Unobserved
-from . import login as logins
 from .calls import EAGER_TASKS, Calls, Runner, raise_later
 from .link import Link
 from .opening import Closing, check_callback
@@ -62,14 +61,20 @@ class Connection(Link, Closing):
         for a name or a password that nobody can have, such as an empty one; TypeError for what is
         neither.
         """
+        from . import login as logins
+
         return await logins.login(self, username, password, mind, allow_md5=allow_md5)
 
     async def login_anonymous(self, mind: Any = None) -> RemoteReference:
         """Log in without a name. Raises LoginFailed if the server refuses."""
+        from . import login as logins
+
         return await logins.login_anonymous(self, mind)
 
     async def login_certificate(self, mind: Any = None) -> RemoteReference:
         """Log in as whom the certificate of this side names. Raises LoginFailed if refused."""
+        from . import login as logins
+
         return await logins.login_certificate(self, mind)
 
     # The end.

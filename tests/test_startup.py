@@ -1,0 +1,64 @@
+"""What starting costs: the modules that are loaded, and those that wait until they are used."""
+
+import json
+import subprocess
+import sys
+
+from tests.processes import environment
+
+# What the core takes of the standard library beyond what asyncio takes: atoms, and dataclasses.
+BEYOND_ASYNCIO = {
+    *{"_datetime", "_decimal", "copy", "dataclasses", "datetime", "decimal", "numbers"},
+}
+# What addresses take.
+BEYOND_THE_CORE = {"ipaddress", "urllib", "urllib.parse"}
+LATER = {
+    *{"argon2", "hashlib", "hmac", "pathlib", "random", "secrets", "unicodedata"},
+    *{"pellucid.blocking", "pellucid.login", "pellucid.passwords", "pellucid.scram"},
+    *{"pellucid.asyncio.login", "pellucid.asyncio.portal", "pellucid.asyncio.server"},
+}
+
+
+def loaded(code: str) -> set[str]:
+    """The modules that a fresh process has after it ran this, and not before."""
+    program = f"import sys; before = {{*sys.modules}}\n{code}\n"
+    program += "after = {*sys.modules} - before\nimport json; print(json.dumps([*after]))"
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return {*json.loads(run.stdout)}
+
+
+def foreign(names: set[str]) -> set[str]:
+    return {name for name in names if name.partition(".")[0] != "pellucid"}
+
+
+def test_importing_takes_little_that_asyncio_does_not() -> None:
+    with_asyncio, with_us = loaded("import asyncio"), loaded("import pellucid")
+    assert foreign(with_us) - with_asyncio <= BEYOND_ASYNCIO
+    # As every module costs about the same, that is a bound on the time as well.
+    assert len(with_us) < len(with_asyncio)
+
+
+def test_importing_loads_no_face() -> None:
+    with_us = loaded("import pellucid")
+    assert "asyncio" not in with_us
+    assert not {name for name in with_us if name.startswith(("pellucid.asyncio", "twisted"))}
+    assert not with_us & LATER
+
+
+def test_a_client_loads_what_it_uses() -> None:
+    client = loaded("import asyncio, pellucid; pellucid.connect")
+    assert foreign(client) - loaded("import asyncio") <= BEYOND_ASYNCIO | BEYOND_THE_CORE
+    assert not client & LATER
+    assert len(client) < 1.6 * len(loaded("import asyncio"))
+
+
+def test_a_server_without_logins_loads_none() -> None:
+    server = loaded("import pellucid; pellucid.serve")
+    assert server & LATER <= {"pathlib", "pellucid.asyncio.server"}
