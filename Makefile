@@ -10,7 +10,8 @@ PIP := $(RUN) -m pip --quiet
 BUILT := src/pellucid/*.so src/pellucid/*.pyd src/pellucid/*.c src/pellucid/*.html
 CODE := $(wildcard src tests examples tools bench)
 
-# The environment is uncompiled, whatever the shell says. tools/test_all.py also builds the other.
+# The environment is uncompiled, whatever the shell says. tools/compiled_suite.py and
+# tools/test_all.py make others.
 export PELLUCID_COMPILE := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -44,8 +45,10 @@ setup: $(DEV) ## make .venv, with all that development needs
 demo: $(BASE) ## see it work
 	@$(RUN) -m examples.demo
 
-test: $(DEV) ## run the whole suite on one Python, uncompiled
+test: $(DEV) ## run the whole suite on one Python, and that of the core compiled too
+	@$(RUN) tools/compiled_suite.py --build
 	@$(RUN) -m pytest
+	@$(RUN) tools/compiled_suite.py
 
 check: $(DEV) ## format, lint, types and architecture
 	$(RUN) -m ruff format --check .

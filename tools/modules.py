@@ -54,6 +54,22 @@ def _compiled() -> tuple[str, ...]:
 COMPILED = _compiled()
 
 
+# These files do not say more on another build, each with the reason.
+SAME_ON_EVERY_BUILD = {
+    "test_architecture": "it reads the sources",
+    "test_compiled_suite": "a tool's",
+    "test_coverage": "it counts lines of the sources",
+    "test_pb_application": "a tool's",
+    "test_twisted_suite": "the Twisted face's",
+}
+
+
+def core_tests() -> list[str]:
+    """Give the test files of the core, which is what is compiled and what goes through it."""
+    files = sorted((ROOT / "tests").glob("test_*.py"))
+    return [f"tests/{file.name}" for file in files if file.stem not in SAME_ON_EVERY_BUILD]
+
+
 def is_compiled(name: str) -> bool:
     """Whether Python would load `pellucid.<name>` from an extension module."""
     try:
