@@ -45,7 +45,7 @@ setup: $(DEV) ## make .venv, with all that development needs
 demo: $(BASE) ## see it work
 	@$(RUN) -m examples.demo
 
-test: $(DEV) ## run the whole suite on one Python, and that of the core compiled too
+test: $(DEV) ## run the whole suite on one Python, and what is compiled on that build too
 	@$(RUN) tools/compiled_suite.py --build
 	@$(RUN) -m pytest
 	@$(RUN) tools/compiled_suite.py

@@ -35,7 +35,9 @@ def loaded(code: str) -> set[str]:
 
 
 def foreign(names: set[str]) -> set[str]:
-    return {name for name in names if name.partition(".")[0] != "pellucid"}
+    """Those that are not ours, nor what Cython makes for compiled ones."""
+    ours = ("pellucid", "_cython_", "cython_runtime")
+    return {name for name in names if not name.startswith(ours)}
 
 
 def test_importing_takes_little_that_asyncio_does_not() -> None:

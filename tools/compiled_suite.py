@@ -1,4 +1,4 @@
-"""Compile the package, and run the tests of the core on it.
+"""Compile the package, and run the tests of what is compiled on it.
 
 The environment of this Python stays uncompiled. build/compiled is another, made only where the
 sources have changed: it has the compiled package, and takes all else from this one.
@@ -21,7 +21,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools.modules import ROOT, core_tests
+from tools.modules import ROOT, compiled_tests
 from tools.test_all import Failed, aloud, digest, quietly, say
 
 HOME = ROOT / "build" / "compiled"
@@ -96,12 +96,12 @@ def test(arguments: list[str]) -> int:
     cache = f"cache_dir={HOME / 'pytest'}"
     command: list[str | Path] = [PYTHON, "-m", "pytest", "-q", "-o", cache]
     # tests/test_build.py holds the build to this variable.
-    code, _ = aloud([*command, *(arguments or core_tests())], PELLUCID_COMPILE="1")
+    code, _ = aloud([*command, *(arguments or compiled_tests())], PELLUCID_COMPILE="1")
     return code
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Run the tests of the core on the compiled build.")
+    parser = argparse.ArgumentParser(description="Run the tests of what is compiled, compiled.")
     parser.add_argument("--build", action="store_true", help="compile, and run no tests")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     options = parser.parse_args()

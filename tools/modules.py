@@ -54,7 +54,9 @@ def _compiled() -> tuple[str, ...]:
 COMPILED = _compiled()
 
 
-# These files do not say more on another build, each with the reason.
+# Of the tests beside the core's these go through what is compiled on every line.
+_THROUGH = ("asyncio", "faces")
+# And these do not say more on another build, each with the reason.
 SAME_ON_EVERY_BUILD = {
     "test_architecture": "it reads the sources",
     "test_compiled_suite": "a tool's",
@@ -64,10 +66,11 @@ SAME_ON_EVERY_BUILD = {
 }
 
 
-def core_tests() -> list[str]:
-    """Give the test files of the core, which is what is compiled and what goes through it."""
+def compiled_tests() -> list[str]:
+    """Give the test files and folders for what is compiled and what goes through it."""
     files = sorted((ROOT / "tests").glob("test_*.py"))
-    return [f"tests/{file.name}" for file in files if file.stem not in SAME_ON_EVERY_BUILD]
+    core = [f"tests/{file.name}" for file in files if file.stem not in SAME_ON_EVERY_BUILD]
+    return [*core, *(f"tests/{folder}" for folder in _THROUGH)]
 
 
 def is_compiled(name: str) -> bool:
