@@ -15,6 +15,8 @@ cpdef bytes int_token(object n, int64_t most=*)
 
 cpdef bytes list_header(Py_ssize_t n)
 
+cpdef bytes string_header(Py_ssize_t size)
+
 @cython.locals(size=Py_ssize_t)
 cpdef bytes string_token(bytes data, object dialect)
 

@@ -16,7 +16,7 @@ from .limits import Limits
 __all__ = [
     "DEPTH", "DIALECTS", "FLOAT", "INT", "LIST", "LONGINT", "LONGNEG", "NEG", "NONE", "PB",
     "PELLUCID", "STRING", "VOCAB", "Dialect", "Framer", "Sexp", "decode", "encode", "int_token",
-    "list_header", "read_item", "skip_item", "string_token",
+    "list_header", "read_item", "skip_item", "string_header", "string_token",
 ]  # fmt: skip
 
 Sexp: TypeAlias = Any  # a list of these, a byte string, an integer or a float
@@ -53,6 +53,8 @@ class Dialect:
     numbers: dict[bytes, int] = field(init=False, repr=False, compare=False)
     tokens: dict[bytes, bytes] = field(init=False, repr=False, compare=False)
     longest: int = field(init=False, repr=False, compare=False)
+    # What encoders remember of keys that they wrote.
+    keys: dict[str, bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         numbers = {word: number for number, word in enumerate(self.words, 1)}
@@ -60,6 +62,7 @@ class Dialect:
         object.__setattr__(self, "numbers", numbers)
         object.__setattr__(self, "tokens", tokens)
         object.__setattr__(self, "longest", max(map(len, self.words), default=0))
+        object.__setattr__(self, "keys", {})
 
 
 def _token(n: int, kind: int) -> bytes:
@@ -107,6 +110,11 @@ def int_token(n: int, most: int = _BITS) -> bytes:
 def list_header(n: int) -> bytes:
     """Give what goes before the `n` items of a list, however many they are."""
     return _LISTS[n] if n < 0x80 else _token(n, _LIST)
+
+
+def string_header(size: int) -> bytes:
+    """Give what goes before the bytes of a string, however many they are."""
+    return _STRINGS[size] if size < 0x80 else _token(size, _STRING)
 
 
 def string_token(data: bytes, dialect: Dialect) -> bytes:

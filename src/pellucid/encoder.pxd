@@ -3,9 +3,10 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-cdef int _LIST, _STRING, _FLOAT
-cdef object _DOUBLE
-cdef tuple _INTS
+from pellucid cimport octets
+
+cdef int _LIST, _STRING, _FLOAT, _KEYS, _LONGEST_KEY
+cdef tuple _LISTS, _STRINGS, _TEXTS
 
 @cython.locals(items=int64_t, n=int64_t, shift=int, pos=Py_ssize_t, end=Py_ssize_t, kind=int)
 cdef object _count_items(bytes data)
@@ -16,7 +17,8 @@ cdef class Encoder:
     cdef readonly object dialect, limits, exporter
     cdef public object perspective, host
     cdef readonly list out
-    cdef dict _slots, _words
+    cdef dict _slots, _words, _keys, _tokens
+    cdef int64_t _message_bytes, _items
     cdef list _kept, _path
     cdef object _parts
     cdef Py_ssize_t _numbered, _longest, _short, _level, _head
@@ -42,23 +44,32 @@ cdef class Encoder:
     cdef object _begin(self, obj, int size, tag, Py_ssize_t depth)
     cdef object _state(self, state, Py_ssize_t depth)
     cpdef reset(self)
+    @cython.locals(data=bytes, size=int64_t, items=int64_t)
     cpdef bytes take(self)
     @cython.locals(start=Py_ssize_t, doubtful=bint)
     cpdef unit(self, value, where)
     cdef object _refuse_self_cycle(self, bytes data)
     cdef object _place(self, where)
+    @cython.locals(item=bytes)
     cdef object _value(self, value, Py_ssize_t depth)
+    @cython.locals(size=Py_ssize_t, data=bytes)
     cdef object _unicode(self, str value)
     @cython.locals(size=Py_ssize_t)
+    cdef object _bytes(self, bytes data)
+    cdef object _too_long(self, Py_ssize_t size)
+    @cython.locals(size=Py_ssize_t)
     cpdef bytes string(self, bytes data)
+    @cython.locals(out=list)
     cdef bint _opens(self, value, Py_ssize_t size, bytes word, Py_ssize_t depth) except -1
     cdef object _deeper(self, Py_ssize_t depth)
-    @cython.locals(head=bytes)
-    cdef object _again(self, key, Py_ssize_t slot)
-    @cython.locals(index=Py_ssize_t)
+    cdef object _again(self, value, Py_ssize_t slot)
+    @cython.locals(index=Py_ssize_t, size=Py_ssize_t, done=Py_ssize_t)
     cdef object _sequence(self, value, bytes word, Py_ssize_t depth)
-    @cython.locals(index=Py_ssize_t, out=list, behind=bint)
+    cdef object _set(self, value, bytes word, Py_ssize_t depth)
+    @cython.locals(index=Py_ssize_t, out=list, behind=bint, keys=dict, known=bytes)
     cdef object _dictionary(self, dict value, Py_ssize_t depth)
+    @cython.locals(data=bytes, known=bytes)
+    cdef bytes _key(self, str key)
     cdef object _rare(self, value, kind, Py_ssize_t depth)
     cdef object _adapted(self, value, kind, Py_ssize_t depth)
     cdef object _decimal(self, value)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from operator import is_not
-from struct import Struct
 from typing import Any, Final
 
-from .banana import DEPTH, Dialect, Sexp, encode, int_token, list_header, string_token
+from . import octets
+from .banana import DEPTH, Dialect, Sexp, encode, int_token, list_header, string_header, string_token
 from .errors import InsecureJelly, LimitExceeded, full_name
 from .limits import Limits
 from .parts import Part, flatten
@@ -25,8 +25,14 @@ _FLOAT: Final = 0x84
 # The peers in any other may be Twisted's.
 _OWN_DIALECT: Final = "pellucid"
 
-_DOUBLE: Final = Struct(">d")
-_INTS: Final = tuple(map(int_token, range(1024)))
+_LISTS: Final = tuple(map(list_header, range(0x80)))
+_STRINGS: Final = tuple(bytes((n, _STRING)) for n in range(0x80))
+# What goes before a text of so many bytes. The word is in no vocabulary.
+_TEXTS: Final = tuple(b"\x02\x80\x07\x82unicode" + head for head in _STRINGS)
+
+# So many short keys of dictionaries are remembered as bytes: the same ones come again and again.
+_KEYS: Final = 1024
+_LONGEST_KEY: Final = 32
 
 
 class Encoder:
@@ -44,10 +50,13 @@ class Encoder:
         "_dereference",
         "_false",
         "_head",
+        "_items",
         "_kept",
+        "_keys",
         "_level",
         "_list_items",
         "_longest",
+        "_message_bytes",
         "_none",
         "_numbered",
         "_parts",
@@ -57,6 +66,7 @@ class Encoder:
         "_slots",
         "_string_bytes",
         "_text",
+        "_tokens",
         "_true",
         "_tuples",
         "_words",
@@ -106,8 +116,14 @@ class Encoder:
         self._reference = self._tagged(3, b"reference")
         self._dereference = self._tagged(2, b"dereference")
         # No vocabulary word is longer, and no string below it is too long.
-        self._longest = max(map(len, dialect.words), default=0)
+        self._longest = dialect.longest
+        self._tokens = dialect.tokens
         self._short = min(0x80, limits.string_bytes + 1)
+        self._keys: dict[str, bytes] = (
+            dialect.keys if limits.string_bytes >= _LONGEST_KEY else {}
+        )
+        self._message_bytes = limits.message_bytes
+        self._items = limits.items
         self._string_bytes = limits.string_bytes
         self._list_items = limits.list_items
         self._bits = limits.integer_bits
@@ -141,7 +157,7 @@ class Encoder:
         level = self._level
         slot = self._slots.get(id(obj))
         if slot is not None:
-            self._again(id(obj), slot)
+            self._again(obj, slot)
             return
         self._begin(obj, 2, tag, level)
         self._state(state_for(self.perspective), level + 1)
@@ -157,7 +173,7 @@ class Encoder:
         level = self._level
         slot = self._slots.get(id(obj))
         if slot is not None:
-            self._again(id(obj), slot)
+            self._again(obj, slot)
             return
         luid, observer = self.exporter.cache(obj, self.perspective, key)
         if observer is None:
@@ -184,7 +200,7 @@ class Encoder:
         """
         slot = self._slots.get(id(obj))
         if slot is not None:
-            self._again(id(obj), slot)
+            self._again(obj, slot)
             return
         level, outer, outer_head = self._level, self._parts, self._head
         self._deeper(level)
@@ -277,20 +293,20 @@ class Encoder:
         """Give what is written, one message, and begin anew. Raises LimitExceeded."""
         data = b"".join(self.out)
         self.out.clear()
-        limits = self.limits
-        if len(data) > limits.message_bytes:
+        size = len(data)
+        if size > self._message_bytes:
             raise LimitExceeded(
-                f"a message of {len(data)} bytes can't be sent, limits.message_bytes is "
-                f"{limits.message_bytes}",
+                f"a message of {size} bytes can't be sent, limits.message_bytes is "
+                f"{self._message_bytes}",
                 limit="message_bytes",
-                value=len(data),
+                value=size,
             )
         # An item has a byte at the least.
-        if len(data) > limits.items:
+        if size > self._items:
             items = _count_items(data)
-            if items > limits.items:
+            if items > self._items:
                 raise LimitExceeded(
-                    f"a message of {items} items can't be sent, limits.items is {limits.items}",
+                    f"a message of {items} items can't be sent, limits.items is {self._items}",
                     limit="items",
                     value=items,
                 )
@@ -329,9 +345,11 @@ class Encoder:
             text = f"could not be encoded: {full_name(type(error))}"
             raise InsecureJelly(text, where=self._place(where)) from error
         finally:
-            self._slots.clear()
-            self._kept.clear()
-            self._path.clear()
+            if self._kept:
+                self._slots.clear()
+                self._kept.clear()
+            if self._path:
+                self._path.clear()
 
     def _refuse_self_cycle(self, data: bytes) -> None:
         found = self_cycle(data, self.dialect)
@@ -347,9 +365,10 @@ class Encoder:
         if kind is str:
             self._unicode(value)
         elif kind is int:
-            self.out.append(_INTS[value] if 0 <= value < 1024 else int_token(value, self._bits))
+            item = octets.small_int(value)
+            self.out.append(int_token(value, self._bits) if item is None else item)
         elif kind is bytes:
-            self.out.append(self.string(value))
+            self._bytes(value)
         elif kind is list:
             self._sequence(value, b"list", depth)
         elif kind is dict:
@@ -363,11 +382,11 @@ class Encoder:
         elif value is None:
             self.out.append(self._none)
         elif kind is float:
-            self.out.append(b"\x84" + _DOUBLE.pack(value))
+            self.out.append(octets.float_item(value))
         elif kind is set:
-            self._sequence(value, b"set", depth)
+            self._set(value, b"set", depth)
         elif kind is frozenset:
-            self._sequence(value, b"frozenset", depth)
+            self._set(value, b"frozenset", depth)
         else:
             self._rare(value, kind, depth)
 
@@ -376,20 +395,41 @@ class Encoder:
             data = value.encode()
         except UnicodeEncodeError:
             raise InsecureJelly("a text with lone surrogates can't be sent") from None
-        self.out.append(self._text + self.string(data))
+        size = len(data)
+        if size > self._longest and size < self._short:
+            self.out.append(_TEXTS[size])
+            self.out.append(data)
+        else:
+            self.out.append(self._text)
+            self._bytes(data)
+
+    def _bytes(self, data: bytes) -> None:
+        """Write a byte string, which is not copied yet. Raises LimitExceeded."""
+        size = len(data)
+        if size <= self._longest:
+            token = self._tokens.get(data)
+            if token is not None:
+                self.out.append(token)
+                return
+        if size > self._string_bytes:
+            raise self._too_long(size)
+        self.out.append(_STRINGS[size] if size < 0x80 else string_header(size))
+        self.out.append(data)
+
+    def _too_long(self, size: int) -> LimitExceeded:
+        return LimitExceeded(
+            f"a string of {size} bytes can't be sent, limits.string_bytes is {self._string_bytes}",
+            limit="string_bytes",
+            value=size,
+        )
 
     def string(self, data: bytes) -> bytes:
         """Give the item of a byte string. Raises LimitExceeded if it is too long."""
         size = len(data)
         if size > self._longest and size < self._short:
-            return bytes((size, _STRING)) + data
+            return _STRINGS[size] + data
         if size > self._string_bytes:
-            raise LimitExceeded(
-                f"a string of {size} bytes can't be sent, limits.string_bytes is "
-                f"{self._string_bytes}",
-                limit="string_bytes",
-                value=size,
-            )
+            raise self._too_long(size)
         return string_token(data, self.dialect)
 
     def _opens(self, value: object, size: int, word: bytes, depth: int) -> bool:
@@ -397,7 +437,7 @@ class Encoder:
         key = id(value)
         slot = self._slots.get(key)
         if slot is not None:
-            self._again(key, slot)
+            self._again(value, slot)
             return False
         if depth >= self._depth:
             self._deeper(depth)
@@ -408,9 +448,12 @@ class Encoder:
                 limit="list_items",
                 value=size + 1,
             )
-        self._slots[key] = len(self.out)
+        out = self.out
+        self._slots[key] = len(out)
         self._kept.append(value)
-        self.out.append(list_header(size + 1) + self._words[word])
+        size += 1
+        out.append(_LISTS[size] if size < 0x80 else list_header(size))
+        out.append(self._words[word])
         return True
 
     def _deeper(self, depth: int) -> None:
@@ -421,54 +464,87 @@ class Encoder:
                 value=depth + 1,
             )
 
-    def _again(self, key: int, slot: int) -> None:
+    def _again(self, value: object, slot: int) -> None:
         if slot >= 0:
             # Twisted gives the numbers in this order too.
             self._numbered += 1
-            head = self.out[slot]
             # Python has one empty tuple.
-            if head.endswith(self._words[b"tuple"]) and not head.startswith(b"\x01\x80"):
+            if type(value) is tuple and value:
                 self._tuples = True
-            self.out[slot] = self._reference + int_token(self._numbered) + head
+            self.out[slot] = self._reference + int_token(self._numbered) + self.out[slot]
             slot = -self._numbered
-            self._slots[key] = slot
+            self._slots[id(value)] = slot
         self.out.append(self._dereference + int_token(-slot))
 
     def _sequence(self, value: Any, word: bytes, depth: int) -> None:
         size = len(value)
         if not self._opens(value, size, word, depth):
             return
+        # Of many numbers the first ones are written in one go.
+        done = octets.write_ints(value, self.out) if size and type(value[0]) is int else 0
+        if done == size:
+            return
         index = -1
         depth += 1
         try:
             for index, member in enumerate(value):  # noqa: B007 - `except` looks at it
-                self._value(member, depth)
+                if index >= done:
+                    self._value(member, depth)
             if index + 1 != size:
                 raise InsecureJelly("it changed while it was written")
         except Exception:
-            ordered = word == b"list" or word == b"tuple"  # noqa: PLR1714 - faster
-            self._path.append(f"[{index}]" if ordered else "{member}")
+            self._path.append(f"[{index}]")
+            raise
+
+    def _set(self, value: Any, word: bytes, depth: int) -> None:
+        if not self._opens(value, len(value), word, depth):
+            return
+        depth += 1
+        try:
+            for member in value:
+                self._value(member, depth)
+        except Exception:
+            self._path.append("{member}")
             raise
 
     def _dictionary(self, value: dict[Any, Any], depth: int) -> None:
         if not self._opens(value, len(value), b"dictionary", depth):
             return
         out = self.out
+        keys = self._keys
         index = 0
         depth += 1
         key: Any = None
+        known: bytes | None
         behind = False
         try:
             for key, member in value.items():
-                out.append(b"\x02\x80")
                 behind = False
-                self._value(key, depth)
+                if type(key) is str:
+                    known = keys.get(key)
+                    out.append(self._key(key) if known is None else known)
+                else:
+                    out.append(b"\x02\x80")
+                    self._value(key, depth)
                 behind = True
                 self._value(member, depth)
                 index += 1
         except Exception:
             self._path.append(step_of(key, index) if behind else f"{{key {index}}}")
             raise
+
+    def _key(self, key: str) -> bytes:
+        """Give what a pair with this key begins with."""
+        try:
+            data = key.encode()
+        except UnicodeEncodeError:
+            raise InsecureJelly("a text with lone surrogates can't be sent") from None
+        known = b"\x02\x80" + self._text + self.string(data)
+        if len(data) <= _LONGEST_KEY:
+            if len(self._keys) >= _KEYS:
+                self._keys.clear()
+            self._keys[key] = known
+        return known
 
     def _rare(self, value: Any, kind: type, depth: int) -> None:
         write = getattr(kind, "write_jelly", None)

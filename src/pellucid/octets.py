@@ -1,0 +1,92 @@
+"""Numbers as bytes, for where each nanosecond counts.
+
+Compiled, what octets.pxd has under these names takes their place.
+"""
+
+import re
+from struct import Struct
+from typing import Any, Final
+
+__all__ = ["float_at", "float_item", "ints_end", "small_int", "write_ints"]
+
+_DOUBLE: Final = Struct(">d")
+_FLOAT_ITEM: Final = Struct(">Bd")
+_ENDS: Final = tuple(bytes((n, 0x81)) for n in range(0x80))
+_NEG_ENDS: Final = tuple(bytes((n, 0x83)) for n in range(0x80))
+# Two digits each, made when they are first needed.
+_PAIRS: Final[list[bytes]] = []
+_INTS: Final = re.compile(rb"[\x00-\x7f\x81\x83]*[\x81\x83]")
+_DIGIT_OR_TYPE: Final = bytes(n >> 7 for n in range(0x100))
+_TOO_LONG: Final = bytes(6)
+
+
+def float_at(data: bytes, pos: int) -> float:
+    """Give the float whose eight bytes begin at `pos`."""
+    value: float = _DOUBLE.unpack_from(data, pos)[0]
+    return value
+
+
+def float_item(value: float) -> bytes:
+    """Give the item of a float."""
+    return _FLOAT_ITEM.pack(0x84, value)
+
+
+def small_int(value: int) -> bytes | None:
+    """Give the item of an integer that four bytes can hold, None for any other."""
+    n, kind = (value, 0x81) if value >= 0 else (-value, 0x83)
+    if n < 0x80:
+        return bytes((n, kind))
+    if n < 0x4000:
+        return bytes((n & 0x7F, n >> 7, kind))
+    if n < 0x200000:
+        return bytes((n & 0x7F, n >> 7 & 0x7F, n >> 14, kind))
+    if n < 0x10000000:
+        return bytes((n & 0x7F, n >> 7 & 0x7F, n >> 14 & 0x7F, n >> 21, kind))
+    if not -0x80000000 <= value < 0x80000000:
+        return None
+    return bytes((n & 0x7F, n >> 7 & 0x7F, n >> 14 & 0x7F, n >> 21 & 0x7F, n >> 28, kind))
+
+
+def write_ints(values: list[Any] | tuple[Any, ...], out: list[bytes]) -> int:
+    """Write the integers that `values` begins with, and tell how many those are.
+
+    It stops at one that four bytes can't hold.
+    """
+    if not _PAIRS:
+        _PAIRS.extend(bytes((n & 0x7F, n >> 7)) for n in range(0x4000))
+    pairs, append = _PAIRS, out.append
+    done = 0
+    for value in values:
+        if type(value) is not int:
+            break
+        n, ends, kind = (value, _ENDS, b"\x81") if value >= 0 else (-value, _NEG_ENDS, b"\x83")
+        if n >= 0x4000:
+            if n >= 0x10000000:
+                item = small_int(value)
+                if item is None:
+                    break
+                append(item)
+                done += 1
+                continue
+            append(pairs[n & 0x3FFF])
+            n >>= 14
+        if n < 0x80:
+            append(ends[n])
+        else:
+            append(pairs[n])
+            append(kind)
+        done += 1
+    return done
+
+
+def ints_end(data: bytes, pos: int, most: int) -> tuple[int, int]:
+    """Find a run of integers at `pos`. Gives the place behind it and their number, `most` at most.
+
+    It gives `pos` and 0 if there are more, or something is odd about one.
+    """
+    found = _INTS.match(data, pos)
+    if found is None:
+        return pos, 0
+    marks = found[0].translate(_DIGIT_OR_TYPE)
+    count = marks.count(1)
+    return (pos, 0) if count > most or _TOO_LONG in marks else (found.end(), count)
