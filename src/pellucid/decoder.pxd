@@ -4,9 +4,13 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-cdef int _LIST, _INT, _STRING, _FLOAT, _LONGINT, _VOCAB
+from pellucid cimport octets
+
+cdef int _LIST, _INT, _STRING, _NEG, _FLOAT, _LONGINT, _VOCAB, _WIDE, _FEW
+cdef int _SEQUENCE, _DICTIONARY, _TUPLE, _REFERENCE, _SET, _FROZENSET, _OTHER
+cdef dict _MADE
 cdef Py_ssize_t _CROWD
-cdef object _PLAIN, _LATE, _DOUBLE, _DATES, _OTHERS
+cdef object _PLAIN, _LATE, _DATES, _OTHERS
 cdef bytes _UNICODE
 
 
@@ -29,7 +33,7 @@ cdef class Decoder:
     cpdef list_length(self)
     @cython.locals(data=bytes, end=Py_ssize_t, n=object, digit=int)
     cdef tuple _head(self)
-    @cython.locals(start=Py_ssize_t)
+    @cython.locals(data=bytes, pos=Py_ssize_t, n=Py_ssize_t, kind=int)
     cdef bytes _string(self, what)
     cdef object _skip(self, Py_ssize_t count)
     @cython.locals(start=Py_ssize_t, mark=Py_ssize_t)
@@ -37,26 +41,29 @@ cdef class Decoder:
     cdef object _too_deep(self, where)
     cdef object _check_tags(self, allows)
     cdef object _at(self, where, Py_ssize_t start)
-    @cython.locals(data=bytes, pos=Py_ssize_t, kind=int64_t, shift=int, size=int64_t,
-                   n=object, tag=bytes)
+    @cython.locals(data=bytes, pos=Py_ssize_t, kind=int64_t, shift=int, n=int64_t, tag=bytes,
+                   made=int)
     cdef object _value(self, Py_ssize_t depth, number)
+    cdef object _number(self, int kind, int64_t n, Py_ssize_t pos)
+    @cython.locals(kind=int)
+    cdef object _wide(self)
     @cython.locals(data=bytes, first=int)
     cdef bytes _tag(self, Py_ssize_t n, Py_ssize_t pos)
-    cdef object _number(self, int kind, n, Py_ssize_t pos)
-    @cython.locals(data=bytes, pos=Py_ssize_t, n=int, text=bytes)
+    @cython.locals(data=bytes, pos=Py_ssize_t, n=int)
     cdef object _text(self)
     cdef Py_ssize_t _deeper(self, Py_ssize_t depth) except -1
-    @cython.locals(mark=Py_ssize_t)
-    cdef bint _items(self, list result, Py_ssize_t count, Py_ssize_t depth) except -1
-    @cython.locals(result=list)
-    cdef object _list(self, Py_ssize_t count, Py_ssize_t depth, number)
-    @cython.locals(items=list)
-    cdef object _tuple(self, Py_ssize_t count, Py_ssize_t depth)
+    @cython.locals(data=bytes, pos=Py_ssize_t, n=int64_t, kind=int64_t, shift=int,
+                   done=Py_ssize_t)
+    cdef Py_ssize_t _ints(self, list result, Py_ssize_t count) except -1
+    @cython.locals(result=list, mark=Py_ssize_t)
+    cdef object _sequence(self, Py_ssize_t count, Py_ssize_t depth, number, bint is_tuple)
+    cdef object _tuple(self, list items, bint has_holes)
     @cython.locals(result=dict, mark=Py_ssize_t, index=Py_ssize_t, behind=bint)
     cdef object _dictionary(self, Py_ssize_t count, Py_ssize_t depth, number)
     @cython.locals(pairs=list, at=Py_ssize_t, behind=bint)
     cdef object _late_pairs(self, dict result, key, counts, Py_ssize_t index, Py_ssize_t count,
                             Py_ssize_t depth)
+    @cython.locals(data=bytes, pos=Py_ssize_t)
     cdef object _pair(self)
     @cython.locals(result=set, late=list, at=Py_ssize_t)
     cdef object _set(self, Py_ssize_t count, Py_ssize_t depth, number, bint frozen)
@@ -67,8 +74,8 @@ cdef class Decoder:
     cdef object _dereference(self)
     cdef object _costs(self)
     cdef object _admit(self, container, key, counts)
-    @cython.locals(used=Py_ssize_t)
-    cdef object _tagged(self, bytes tag, Py_ssize_t count, Py_ssize_t depth, number)
+    @cython.locals(used=Py_ssize_t, word=bytes)
+    cdef object _other(self, bytes tag, Py_ssize_t count)
     @cython.locals(least=Py_ssize_t, at=Py_ssize_t, seen=Py_ssize_t, shared=bint)
     cdef object _registered(self, bytes tag, Py_ssize_t count, Py_ssize_t depth, number)
     @cython.locals(steps=Py_ssize_t, inner=Py_ssize_t)

@@ -5,9 +5,9 @@ its keys and members may cost.
 """
 
 from collections.abc import Callable
-from struct import Struct
 from typing import Any, Final, NoReturn
 
+from . import octets
 from .atoms import make_date, make_decimal
 from .banana import Dialect, Sexp, encode, read_item, skip_item
 from .errors import InsecureJelly, LimitExceeded, RemoteProtocolError, full_name
@@ -24,9 +24,16 @@ __all__ = ["Decoder"]
 _LIST: Final = 0x80
 _INT: Final = 0x81
 _STRING: Final = 0x82
+_NEG: Final = 0x83
 _FLOAT: Final = 0x84
 _LONGINT: Final = 0x85
 _VOCAB: Final = 0x87
+
+# A prefix with more bits than that is no size.
+_WIDE: Final = 56
+
+# A longer list may begin with many numbers.
+_FEW: Final = 4
 
 # Integers up to here are their own hash, so no two of them collide.
 _PLAIN: Final = 1 << 60
@@ -34,7 +41,6 @@ _CROWD: Final = CROWD
 # In place of counts: what is to be hashed only at the end of the unit.
 _LATE: Final = object()
 
-_DOUBLE: Final = Struct(">d")
 # What stands behind the header of a text. The word is in no vocabulary.
 _UNICODE: Final = b"\x07\x82unicode"
 
@@ -42,10 +48,19 @@ _UNICODE: Final = b"\x07\x82unicode"
 _LONGEST_TAG: Final = 200
 
 _DATES: Final = frozenset((b"datetime", b"date", b"time", b"timedelta"))
-# The tags of values with something in them, those of containers and references left out.
+# What is made of a list with one of jelly's own tags.
+_SEQUENCE, _DICTIONARY, _TUPLE, _REFERENCE, _SET, _FROZENSET, _OTHER = range(1, 8)
 _OTHERS: Final = _DATES.union(
-    b"boolean unicode decimal dereference remote local cached lcache unpersistable".split()
+    b"None boolean unicode decimal dereference remote local cached lcache unpersistable".split()
 )
+_MADE: Final[dict[bytes, int]] = dict.fromkeys(_OTHERS, _OTHER) | {
+    b"list": _SEQUENCE,
+    b"dictionary": _DICTIONARY,
+    b"tuple": _TUPLE,
+    b"reference": _REFERENCE,
+    b"set": _SET,
+    b"frozenset": _FROZENSET,
+}
 
 
 def _shown(word: bytes) -> str:
@@ -152,14 +167,21 @@ class Decoder:
 
     def _string(self, what: str) -> bytes:
         """Read a byte string, whether it is spelled out or not."""
-        kind, n = self._head()
-        if kind == _STRING:
-            start = self.pos
-            self.pos = start + n
-            return self._data[start : start + n]
-        if kind == _VOCAB:
-            return bytes(self._words[n - 1])
-        raise InsecureJelly(f"{what} has to be a byte string")
+        data = self._data
+        pos = self.pos
+        n = data[pos]
+        if n < _LIST and data[pos + 1] == _STRING:
+            pos += 2
+        else:
+            kind, size = self._head()
+            if kind == _VOCAB:
+                return bytes(self._words[size - 1])
+            if kind != _STRING:
+                raise InsecureJelly(f"{what} has to be a byte string")
+            n = size
+            pos = self.pos
+        self.pos = pos + n
+        return data[pos : pos + n]
 
     def _skip(self, count: int) -> None:
         for _ in range(count):
@@ -229,31 +251,22 @@ class Decoder:
     def _value(self, depth: int, number: Any) -> Any:
         """Read a value inside of `depth` others. `number` is what will refer to it, if anything."""
         data = self._data
-        pos = self.pos
-        size = data[pos]
-        n: Any = size
-        pos += 1
-        if size < _LIST:
+        pos = self.pos + 1
+        kind = data[pos - 1]
+        n = 0
+        if kind < _LIST:
+            n = kind
             kind = data[pos]
-            shift = 7
-            while kind < _LIST and shift < 35:
-                size |= kind << shift
-                shift += 7
-                pos += 1
-                kind = data[pos]
             pos += 1
-            n = size
-            if kind < _LIST:
-                kind, n = self._head()
-                pos = self.pos
-        elif size == _FLOAT:
-            self.pos = pos + 8
-            return _DOUBLE.unpack_from(data, pos)[0]
-        else:
-            kind, n = size, 0
-        if kind == _INT:
-            self.pos = pos
-            return n
+            shift = 7
+            while kind < _LIST:
+                if shift < _WIDE:
+                    n |= kind << shift
+                elif kind:
+                    return self._wide()
+                shift += 7
+                kind = data[pos]
+                pos += 1
         if kind == _STRING:
             self.pos = pos + n
             return data[pos : pos + n]
@@ -263,19 +276,36 @@ class Decoder:
             self.pos = pos + 9
             return self._text()
         tag = self._tag(n, pos)
-        if tag == b"list":
-            return self._list(n - 1, depth, number)
-        if tag == b"dictionary":
+        made = _MADE.get(tag, 0)
+        if made == _DICTIONARY:
             return self._dictionary(n - 1, depth, number)
-        if tag == b"tuple":
-            return self._tuple(n - 1, depth)
-        if tag == b"reference":
+        if made == _SEQUENCE or made == _TUPLE:  # noqa: PLR1714 - faster
+            return self._sequence(n - 1, depth, number, made == _TUPLE)
+        if made == _SET or made == _FROZENSET:  # noqa: PLR1714 - faster
+            return self._set(n - 1, depth, number, made == _FROZENSET)
+        if made == _REFERENCE:
             return self._reference(n - 1, depth, number)
-        if tag == b"set":
-            return self._set(n - 1, depth, number, False)
-        if tag == b"frozenset":
-            return self._set(n - 1, depth, number, True)
-        return self._tagged(tag, n - 1, depth, number)
+        if made == _OTHER:
+            return self._other(tag, n - 1)
+        return self._registered(tag, n - 1, depth, number)
+
+    def _number(self, kind: int, n: int, pos: int) -> Any:
+        """Give an item that is neither a string that is spelled out nor a list."""
+        self.pos = pos
+        if kind == _INT or kind == _LONGINT:  # noqa: PLR1714 - faster
+            return n
+        if kind == _FLOAT:
+            self.pos = pos + 8
+            return octets.float_at(self._data, pos)
+        return self._words[n - 1] if kind == _VOCAB else -n
+
+    def _wide(self) -> Any:
+        """Read an item whose prefix is more than any size."""
+        kind, n = self._head()
+        if kind == _FLOAT:
+            self.pos += 8
+            return octets.float_at(self._data, self.pos - 8)
+        return n if kind == _INT or kind == _LONGINT else -n  # noqa: PLR1714 - faster
 
     def _tag(self, n: int, pos: int) -> bytes:
         """Read the tag of a list of `n` items, the first of which is at `pos`."""
@@ -289,30 +319,16 @@ class Decoder:
         self.pos = pos
         return self._string("a type tag")
 
-    def _number(self, kind: int, n: Any, pos: int) -> Any:
-        """Give an item that is neither a small integer, nor spelled out, nor a list."""
-        self.pos = pos
-        if kind == _LONGINT:
-            return n
-        if kind == _FLOAT:
-            self.pos = pos + 8
-            return _DOUBLE.unpack_from(self._data, pos)[0]
-        if kind == _VOCAB:
-            return self._words[n - 1]
-        return -n
-
     def _text(self) -> str:
         data = self._data
         pos = self.pos
         n = data[pos]
-        if n < _LIST and data[pos + 1] == _STRING:
-            pos += 2
-            self.pos = pos + n
-            text = data[pos : pos + n]
-        else:
-            text = self._string("the content of a text")
         try:
-            return text.decode()
+            if n < _LIST and data[pos + 1] == _STRING:
+                pos += 2
+                self.pos = pos + n
+                return data[pos : pos + n].decode()
+            return self._string("the content of a text").decode()
         except UnicodeDecodeError:
             raise InsecureJelly("a text is not UTF-8") from None
 
@@ -327,29 +343,55 @@ class Decoder:
             )
         return depth + 1
 
-    def _items(self, result: list[Any], count: int, depth: int) -> bool:
-        """Read the members of a container. Tells whether there may be holes among them."""
-        depth = self._deeper(depth)
+    def _ints(self, result: list[Any], count: int) -> int:
+        """Read the integers that a container begins with, and tell how many of them."""
+        data = self._data
+        pos = self.pos
+        for done in range(count):
+            n = data[pos]
+            if n >= _LIST:
+                return done
+            pos += 1
+            kind = data[pos]
+            shift = 7
+            while kind < _LIST and shift < _WIDE:
+                n |= kind << shift
+                shift += 7
+                pos += 1
+                kind = data[pos]
+            if kind == _INT:
+                result.append(n)
+            elif kind == _NEG:
+                result.append(-n)
+            else:
+                return done
+            pos += 1
+            self.pos = pos
+        return count
+
+    def _sequence(self, count: int, depth: int, number: Any, is_tuple: bool) -> Any:
+        result: list[Any] = []
+        if number is not None and not is_tuple:
+            self._holes.bind(number, result)
+        if depth >= self._depth:
+            self._deeper(depth)
+        depth += 1
         mark = self._seen
         try:
-            for _ in range(count):
+            # Of many numbers the first ones are read in one go.
+            for _ in range(self._ints(result, count) if count > _FEW else 0, count):
                 result.append(self._value(depth, None))
         except Exception:
             self._path.append(f"[{len(result)}]")
             raise
-        return self._seen != mark
-
-    def _list(self, count: int, depth: int, number: Any) -> list[Any]:
-        result: list[Any] = []
-        if number is not None:
-            self._holes.bind(number, result)
-        if self._items(result, count, depth):
+        if is_tuple:
+            return self._tuple(result, self._seen != mark)
+        if self._seen != mark:
             self._holes.watch_list(result)
         return result
 
-    def _tuple(self, count: int, depth: int) -> Any:
-        items: list[Any] = []
-        if not self._items(items, count, depth):
+    def _tuple(self, items: list[Any], has_holes: bool) -> Any:
+        if not has_holes:
             whole = tuple(items)
             return whole if self._holes is None else self._holes.measured(whole)
         value = self._holes.make_tuple(items)
@@ -359,7 +401,9 @@ class Decoder:
         result: dict[Any, Any] = {}
         if number is not None:
             self._holes.bind(number, result)
-        depth = self._deeper(depth)
+        if depth >= self._depth:
+            self._deeper(depth)
+        depth += 1
         mark = self._seen
         counts: Any = None
         key: Any = None
@@ -410,8 +454,10 @@ class Decoder:
         self._seen += 1
 
     def _pair(self) -> None:
-        if self._data.startswith(b"\x02\x80", self.pos):
-            self.pos += 2
+        data = self._data
+        pos = self.pos
+        if data[pos] == 2 and data[pos + 1] == _LIST:
+            self.pos = pos + 2
         elif self._head() != (_LIST, 2):
             raise InsecureJelly("what is in a dictionary has to be a list of two")
 
@@ -419,7 +465,9 @@ class Decoder:
         result: set[Any] = set()
         if number is not None and not frozen:
             self._holes.bind(number, result)
-        depth = self._deeper(depth)
+        if depth >= self._depth:
+            self._deeper(depth)
+        depth += 1
         at = self.pos
         counts: Any = None
         late: Any = None
@@ -530,12 +578,10 @@ class Decoder:
 
     # The other tags.
 
-    def _tagged(self, tag: bytes, count: int, depth: int, number: Any) -> Any:
+    def _other(self, tag: bytes, count: int) -> Any:
         if tag == b"None":
             self._skip(count)
             return None
-        if tag not in _OTHERS:
-            return self._registered(tag, count, depth, number)
         if count == 0 or (tag == b"decimal" and count == 1):
             raise InsecureJelly(f"a {tag.decode()} with nothing in it")
         used = 1
