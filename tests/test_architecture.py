@@ -24,7 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "limits": set(),
     "ledger": {"errors", "limits"},
-    "banana": {"errors", "limits"},
+    "octets": set(),
+    "banana": {"errors", "limits", "octets"},
     "states": {"errors"},
     "places": {"banana"},
     "registry": {"atoms", "errors", "flavors", "places", "states"},
@@ -36,11 +37,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "parts": {"banana", "errors", "limits", "places"},
     "encoder": {
         *{"banana", "registry", "limits", "errors", "ports", "atoms", "places", "selfcycles"},
-        "parts",
+        *{"octets", "parts"},
     },
     "decoder": {
         *{"banana", "registry", "limits", "errors", "ports", "atoms", "holes", "hashing"},
-        *{"parts", "places"},
+        *{"octets", "parts", "places"},
     },
     "jelly": {
         *{"banana", "registry", "limits", "errors", "ports", "atoms", "encoder", "decoder"},

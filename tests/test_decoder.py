@@ -16,6 +16,7 @@ from pellucid.banana import NONE, PB
 from pellucid.decoder import Decoder
 from pellucid.errors import InsecureJelly, LimitExceeded, RemoteProtocolError
 from pellucid.flavors import RemoteCache, RemoteCopy
+from pellucid.jelly import dumps
 from pellucid.limits import Limits
 from pellucid.ports import NullImporter
 from pellucid.registry import RawReader, Registry
@@ -106,12 +107,30 @@ def test_raw_items() -> None:
         (b"\x02\x80\x07\x82unicode\x01\x00\x82x", "x"),
         (b"\x02\x80\x07\x00\x82unicode\x01\x82x", "x"),
         (b"\x02\x80\x05\x87\x02\x00\x80\x01\x81\x02\x81", {1: 2}),
+        (b"\x01" * 20 + b"\x84" + b"\x00" * 8, 0.0),
+        (b"\x05" + b"\x00" * 20 + b"\x81", 5),
+        (b"\x00" * 8 + b"\x01\x83", -(1 << 56)),
+        (b"\x7f" * 64 + b"\x85", (1 << 448) - 1),
+        (b"\x02" + b"\x00" * 20 + b"\x80\x08\x87\x05\x81", [5]),
+        (b"\x01" + b"\x00" * 20 + b"\x82x", b"x"),
     ],
 )
 def test_lenient_spelling(data: bytes, value: object) -> None:
     found = decoder(data).value("x")
     assert found == value
     assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("end", [1, "x", 1.5, 1 << 40, -1 << 70, 1 << 447, [], True, b"x"])
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_many_integers(end: object, kind: Any) -> None:
+    numbers = [1, 127, 128, -128, 0x7FFFFFFF, -0x80000000, 20_000, -3_000_000]
+    jelly = dumps(kind([*numbers, end, *numbers, end]))
+    assert decoder(jelly).value("x") == kind([*numbers, end, *numbers, end])
+    spelled = b"\x06\x80\x08\x87" + b"\x05\x00\x81" * 4 + b"\x05" + b"\x00" * 20 + b"\x81"
+    assert decoder(spelled).value("x") == [5] * 5
+    with pytest.raises(InsecureJelly, match=r"x\[8\]: an empty list has no type tag"):
+        decoded([b"list", *numbers, []])
 
 
 def test_the_dialect_without_words() -> None:

@@ -42,6 +42,9 @@ def encoded(value: object, **limits: int) -> Any:
         (b"x" * 127, b"x" * 127),
         (b"x" * 128, b"x" * 128),
         ("é", [b"unicode", "é".encode()]),
+        ("list", [b"unicode", b"list"]),
+        ("no word is as long", [b"unicode", b"no word is as long"]),
+        ("é" * 64, [b"unicode", "é".encode() * 64]),
         ([1], [b"list", 1]),
         ((1,), [b"tuple", 1]),
         ({1}, [b"set", 1]),
@@ -106,6 +109,36 @@ def test_what_writes_itself() -> None:
     assert encoded(Mine(lambda to: to.write_sexp([1, [b"x"]]))) == [1, [b"x"]]
 
 
+def test_many_integers() -> None:
+    edges = [1 << bits for bits in (0, 6, 7, 14, 21, 28)] + [0x7FFFFFFF, 16_000]
+    small = [0, -0x80000000, *edges, *(-n for n in edges), *(n - 1 for n in edges)]
+    large = [0x80000000, -0x80000001, 1 << 63, -1 << 63, 1 << 64, 1 << 447, -1 << 447]
+    for values in (small, small * 300, [*small, *large, *small], [*large, *small]):
+        assert encoded(values) == [b"list", *values]
+        assert encoded((*values, b"x", *values)) == [b"tuple", *values, b"x", *values]
+        assert encoded([values, values[0], True]) == [
+            b"list", [b"list", *values], values[0], [b"boolean", b"true"],
+        ]  # fmt: skip
+        one = encoder()
+        one.unit(values, "x")
+        spelled = b"".join(banana.encode(value) for value in values)
+        assert one.take().endswith(spelled)
+
+
+def test_keys_are_remembered() -> None:
+    for round_ in range(3):
+        for n in range(2000):
+            key = f"{'long ' * (n % 9)}key {n}"
+            assert encoded({key: n}) == [b"dictionary", [[b"unicode", key.encode()], n]]
+            assert len(PB.keys) <= 1024, round_
+    assert encoded({"list": 1, "list ": 2}) == [
+        b"dictionary", [[b"unicode", b"list"], 1], [[b"unicode", b"list "], 2],
+    ]  # fmt: skip
+    with pytest.raises(LimitExceeded, match=r"a string of 5 bytes can't be sent"):
+        encoded({"list ": 2}, string_bytes=4)
+    assert encoded({"list": 2}, string_bytes=4) == [b"dictionary", [[b"unicode", b"list"], 2]]
+
+
 def test_what_an_encoder_shows() -> None:
     exporter = NullExporter()
     one = Encoder(NONE, Limits(), exporter, "me")
@@ -150,6 +183,7 @@ def refusal(value: object) -> str:
 
 
 def test_the_place_is_told() -> None:
+    assert refusal({"\ud800": 1}) == "arguments{key 0}"
     bad = object()
     assert refusal(bad) == "arguments"
     assert refusal((1, 2, {"owner": bad})) == "arguments[2]['owner']"

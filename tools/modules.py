@@ -13,6 +13,7 @@ CORE = (
     "errors",
     "limits",
     "ledger",
+    "octets",
     "banana",
     "states",
     "flavors",

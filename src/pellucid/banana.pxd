@@ -3,19 +3,20 @@
 cimport cython
 from libc.stdint cimport int64_t
 
+from pellucid cimport octets
+
 cdef int _LIST, _INT, _STRING, _NEG, _FLOAT, _LONGINT, _LONGNEG, _VOCAB, _BITS, _DEPTH
-cdef int64_t _HUGE, _ROOM
+cdef int64_t _HUGE, _ROOM, _MANY
 cdef object _DOUBLE
-cdef tuple _INTS, _LISTS, _STRINGS
+cdef tuple _LISTS, _STRINGS
 
 @cython.locals(out=bytearray)
 cdef bytes _token(object n, int kind)
 
+@cython.locals(item=bytes)
 cpdef bytes int_token(object n, int64_t most=*)
 
 cpdef bytes list_header(Py_ssize_t n)
-
-cpdef bytes string_header(Py_ssize_t size)
 
 @cython.locals(size=Py_ssize_t)
 cpdef bytes string_token(bytes data, object dialect)
@@ -56,6 +57,6 @@ cdef class Framer:
     @cython.locals(held=Py_ssize_t, grown=bytearray)
     cdef int _reserve(self, Py_ssize_t room) except -1
     @cython.locals(data=bytes, end=int64_t, pos=int64_t, need=int64_t, n=int64_t, digits=int,
-                   words=int64_t, bound=int64_t, bad=bint, kind=int64_t)
+                   words=int64_t, bound=int64_t, bad=bint, kind=int64_t, many=int64_t)
     cdef bint _scan(self) except -1
     cdef object _refuse(self, int kind, int64_t n, int64_t size)

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from struct import Struct
 from typing import Any, Final, TypeAlias
 
+from . import octets
 from .errors import LimitExceeded, PBError, RemoteProtocolError
 from .limits import Limits
 
 __all__ = [
     "DEPTH", "DIALECTS", "FLOAT", "INT", "LIST", "LONGINT", "LONGNEG", "NEG", "NONE", "PB",
     "PELLUCID", "STRING", "VOCAB", "Dialect", "Framer", "Sexp", "decode", "encode", "int_token",
-    "list_header", "read_item", "skip_item", "string_header", "string_token",
+    "list_header", "read_item", "skip_item", "string_token",
 ]  # fmt: skip
 
 Sexp: TypeAlias = Any  # a list of these, a byte string, an integer or a float
@@ -33,13 +34,14 @@ DEPTH = _DEPTH
 _WIRE: Final = Limits()
 # What a prefix of more than 8 digits counts as, where it is a size. Above all that is allowed.
 _HUGE: Final = 1 << 56
+# With so many items to come it may pay to look for many integers in a row.
+_MANY: Final = 32
 # The room for one read, where no buffer was given.
 _ROOM: Final = 64 * 1024
 
 _DOUBLE: Final = Struct(">d")
 
 # The tokens whose prefix is one digit.
-_INTS: Final = tuple(bytes((n, _INT)) for n in range(0x80))
 _LISTS: Final = tuple(bytes((n, _LIST)) for n in range(0x80))
 _STRINGS: Final = tuple(bytes((n, _STRING)) for n in range(0x80))
 
@@ -53,8 +55,8 @@ class Dialect:
     numbers: dict[bytes, int] = field(init=False, repr=False, compare=False)
     tokens: dict[bytes, bytes] = field(init=False, repr=False, compare=False)
     longest: int = field(init=False, repr=False, compare=False)
-    # What encoders remember of keys that they wrote.
-    keys: dict[str, bytes] = field(init=False, repr=False, compare=False)
+    # For encoders, to remember what they made of keys.
+    keys: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         numbers = {word: number for number, word in enumerate(self.words, 1)}
@@ -62,7 +64,6 @@ class Dialect:
         object.__setattr__(self, "numbers", numbers)
         object.__setattr__(self, "tokens", tokens)
         object.__setattr__(self, "longest", max(map(len, self.words), default=0))
-        object.__setattr__(self, "keys", {})
 
 
 def _token(n: int, kind: int) -> bytes:
@@ -94,12 +95,9 @@ def _over(limit: str, value: int, bound: int, remote: bool) -> LimitExceeded:
 
 def int_token(n: int, most: int = _BITS) -> bytes:
     """Give the item of an integer. Raises LimitExceeded if it has more than `most` bits."""
-    if 0 <= n < 0x80:
-        return _INTS[n]
-    if 0 <= n < 0x80000000:
-        return _token(n, _INT)
-    if -0x80000000 <= n < 0:
-        return _token(-n, _NEG)
+    item = octets.small_int(n)
+    if item is not None:
+        return item
     bits = n.bit_length()
     if bits > most:
         text = f"an integer of {bits} bits can't be sent, {most} can"
@@ -110,11 +108,6 @@ def int_token(n: int, most: int = _BITS) -> bytes:
 def list_header(n: int) -> bytes:
     """Give what goes before the `n` items of a list, however many they are."""
     return _LISTS[n] if n < 0x80 else _token(n, _LIST)
-
-
-def string_header(size: int) -> bytes:
-    """Give what goes before the bytes of a string, however many they are."""
-    return _STRINGS[size] if size < 0x80 else _token(size, _STRING)
 
 
 def string_token(data: bytes, dialect: Dialect) -> bytes:
@@ -291,8 +284,7 @@ class Framer:
         self.dialect = dialect  # may be set between two items
         self.digits = -(-limits.integer_bits // 7)  # so many a prefix may have
         self.broken: PBError | None = None
-        self.examined = 0
-        self.copied = 0
+        self.examined = self.copied = 0
         self._string_bytes = limits.string_bytes
         self._list_items = limits.list_items
         self._item_limit = min(limits.items, _HUGE)
@@ -435,14 +427,11 @@ class Framer:
     def _scan(self) -> bool:
         """Go on where the last call stopped. Tell whether an item is complete."""
         data = self._chunk
-        end = len(data)
         pos = self._pos + self._skip
-        need = self._need
-        n = self._prefix
-        digits = self._digits
-        words = len(self.dialect.words)
+        need, n, digits = self._need, self._prefix, self._digits
+        end, words = len(data), len(self.dialect.words)
         bound = self._start + self._message_bytes - self._held
-        bad = False
+        many, bad = _MANY, False
         while need and pos < end:
             kind = data[pos]
             pos += 1
@@ -473,14 +462,17 @@ class Framer:
                 pos += 8
             elif kind > _VOCAB:
                 bad = True
+            elif need > many:
+                many = need
+                pos, need = octets.skip_ints(data, pos, need, bound)
+                many = _MANY if many - need > _MANY else _HUGE
             if bad or pos + need > bound:
                 raise self._refuse(kind, n, self._message_bytes + pos + need - bound)
             n = digits = 0
         self._skip = max(pos - end, 0)
         pos -= self._skip
         self.examined += pos - self._pos
-        self._pos = pos
-        self._need, self._prefix, self._digits = need, n, digits
+        self._pos, self._need, self._prefix, self._digits = pos, need, n, digits
         return not need and not self._skip
 
     def _refuse(self, kind: int, n: int, size: int) -> PBError:

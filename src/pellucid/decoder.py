@@ -279,9 +279,9 @@ class Decoder:
         made = _MADE.get(tag, 0)
         if made == _DICTIONARY:
             return self._dictionary(n - 1, depth, number)
-        if made == _SEQUENCE or made == _TUPLE:  # noqa: PLR1714 - faster
+        if made == _SEQUENCE or made == _TUPLE:  # noqa: PLR1714, SIM109 - faster
             return self._sequence(n - 1, depth, number, made == _TUPLE)
-        if made == _SET or made == _FROZENSET:  # noqa: PLR1714 - faster
+        if made == _SET or made == _FROZENSET:  # noqa: PLR1714, SIM109 - faster
             return self._set(n - 1, depth, number, made == _FROZENSET)
         if made == _REFERENCE:
             return self._reference(n - 1, depth, number)
@@ -292,7 +292,7 @@ class Decoder:
     def _number(self, kind: int, n: int, pos: int) -> Any:
         """Give an item that is neither a string that is spelled out nor a list."""
         self.pos = pos
-        if kind == _INT or kind == _LONGINT:  # noqa: PLR1714 - faster
+        if kind == _INT or kind == _LONGINT:  # noqa: PLR1714, SIM109 - faster
             return n
         if kind == _FLOAT:
             self.pos = pos + 8
@@ -305,7 +305,7 @@ class Decoder:
         if kind == _FLOAT:
             self.pos += 8
             return octets.float_at(self._data, self.pos - 8)
-        return n if kind == _INT or kind == _LONGINT else -n  # noqa: PLR1714 - faster
+        return n if kind == _INT or kind == _LONGINT else -n  # noqa: PLR1714, SIM109 - faster
 
     def _tag(self, n: int, pos: int) -> bytes:
         """Read the tag of a list of `n` items, the first of which is at `pos`."""

@@ -7,7 +7,7 @@ from operator import is_not
 from typing import Any, Final
 
 from . import octets
-from .banana import DEPTH, Dialect, Sexp, encode, int_token, list_header, string_header, string_token
+from .banana import DEPTH, Dialect, Sexp, encode, int_token, list_header, string_token
 from .errors import InsecureJelly, LimitExceeded, full_name
 from .limits import Limits
 from .parts import Part, flatten
@@ -119,9 +119,7 @@ class Encoder:
         self._longest = dialect.longest
         self._tokens = dialect.tokens
         self._short = min(0x80, limits.string_bytes + 1)
-        self._keys: dict[str, bytes] = (
-            dialect.keys if limits.string_bytes >= _LONGEST_KEY else {}
-        )
+        self._keys: dict[str, bytes] = dialect.keys if limits.string_bytes >= _LONGEST_KEY else {}
         self._message_bytes = limits.message_bytes
         self._items = limits.items
         self._string_bytes = limits.string_bytes
@@ -413,7 +411,7 @@ class Encoder:
                 return
         if size > self._string_bytes:
             raise self._too_long(size)
-        self.out.append(_STRINGS[size] if size < 0x80 else string_header(size))
+        self.out.append(_STRINGS[size] if size < 0x80 else list_header(size)[:-1] + b"\x82")
         self.out.append(data)
 
     def _too_long(self, size: int) -> LimitExceeded:
@@ -487,7 +485,7 @@ class Encoder:
         index = -1
         depth += 1
         try:
-            for index, member in enumerate(value):  # noqa: B007 - `except` looks at it
+            for index, member in enumerate(value):
                 if index >= done:
                     self._value(member, depth)
             if index + 1 != size:

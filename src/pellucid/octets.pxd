@@ -6,6 +6,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.ref cimport PyObject
+from libc.stdint cimport int64_t
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 
 cdef extern from "Python.h":
@@ -80,5 +81,5 @@ cdef inline Py_ssize_t write_ints(object values, list out) except -1:
 
 
 # The framer's own loop is faster there.
-cdef inline (Py_ssize_t, Py_ssize_t) ints_end(bytes data, Py_ssize_t pos, Py_ssize_t most):
-    return pos, 0
+cdef inline (int64_t, int64_t) skip_ints(bytes data, int64_t pos, int64_t need, int64_t bound):
+    return pos, need

@@ -4,10 +4,11 @@ Compiled, what octets.pxd has under these names takes their place.
 """
 
 import re
+from functools import cache
 from struct import Struct
 from typing import Any, Final
 
-__all__ = ["float_at", "float_item", "ints_end", "small_int", "write_ints"]
+__all__ = ["float_at", "float_item", "skip_ints", "small_int", "write_ints"]
 
 _DOUBLE: Final = Struct(">d")
 _FLOAT_ITEM: Final = Struct(">Bd")
@@ -15,7 +16,6 @@ _ENDS: Final = tuple(bytes((n, 0x81)) for n in range(0x80))
 _NEG_ENDS: Final = tuple(bytes((n, 0x83)) for n in range(0x80))
 # Two digits each, made when they are first needed.
 _PAIRS: Final[list[bytes]] = []
-_INTS: Final = re.compile(rb"[\x00-\x7f\x81\x83]*[\x81\x83]")
 _DIGIT_OR_TYPE: Final = bytes(n >> 7 for n in range(0x100))
 _TOO_LONG: Final = bytes(6)
 
@@ -79,14 +79,23 @@ def write_ints(values: list[Any] | tuple[Any, ...], out: list[bytes]) -> int:
     return done
 
 
-def ints_end(data: bytes, pos: int, most: int) -> tuple[int, int]:
-    """Find a run of integers at `pos`. Gives the place behind it and their number, `most` at most.
+def skip_ints(data: bytes, pos: int, need: int, bound: int) -> tuple[int, int]:
+    """Go over a run of integers at `pos`, of `need` items that are to come.
 
-    It gives `pos` and 0 if there are more, or something is odd about one.
+    Gives the place behind it, and how many items are to come then. It goes nowhere if the run has
+    more than those, or would leave less than a byte for each before `bound`, or something is odd.
     """
-    found = _INTS.match(data, pos)
+    found = _integers().match(data, pos)
     if found is None:
-        return pos, 0
+        return pos, need
     marks = found[0].translate(_DIGIT_OR_TYPE)
-    count = marks.count(1)
-    return (pos, 0) if count > most or _TOO_LONG in marks else (found.end(), count)
+    left = need - marks.count(1)
+    if left < 0 or found.end() + left > bound or _TOO_LONG in marks:
+        return pos, need
+    return found.end(), left
+
+
+@cache
+def _integers() -> re.Pattern[bytes]:
+    # Compiled when it is first needed.
+    return re.compile(rb"[\x00-\x7f\x81\x83]*[\x81\x83]")
