@@ -174,6 +174,26 @@ def test_any_jelly(item: object, dialect: str) -> None:
     check(banana.encode(item, dialect), dialect)
 
 
+class Nested:
+    """Is written while another value is."""
+
+    def write_jelly(self, encoder: Any) -> None:
+        encoder.write_sexp(dumps(["inner", [1]]))
+
+
+def test_nothing_is_left_of_another_value() -> None:
+    for _ in range(3):
+        assert dumps([Nested(), 2], "pb") == banana.encode(
+            [b"list", dumps(["inner", [1]]), 2], "pb"
+        )
+        with pytest.raises(InsecureJelly):
+            dumps(["text", object()])
+        for bad in (b"\x02\x80\x05\x81", b"\x01\x81\x01\x81", b"\x01\x88", b"\x80"):
+            with pytest.raises((RemoteProtocolError, InsecureJelly)):
+                loads(bad)
+        assert loads(dumps(["text", 1])) == ["text", 1]
+
+
 def test_hundred_thousand_levels() -> None:
     head = b"\x02\x80\x08\x87"
     with pytest.raises(LimitExceeded) as caught:

@@ -3,7 +3,7 @@
 (Wire document, sections 4 to 6.)
 """
 
-from typing import Any
+from typing import Any, Final
 
 from .atoms import Unpersistable
 from .banana import DIALECTS, Dialect, Framer
@@ -29,6 +29,14 @@ __all__ = [
 ]
 
 
+_LIMITS: Final = Limits()
+_NOTHING: Final = Registry()
+_NO_CONNECTION: Final = NullImporter()
+# What is not in use, by dialect. A hook may call `dumps` again, and so may another thread.
+_ENCODERS: Final[dict[str, list[Encoder]]] = {name: [] for name in DIALECTS}
+_FRAMERS: Final[dict[str, list[Framer]]] = {name: [] for name in DIALECTS}
+
+
 def _find(dialect: str) -> Dialect:
     found = DIALECTS.get(dialect)
     if found is None:
@@ -38,9 +46,17 @@ def _find(dialect: str) -> Dialect:
 
 def dumps(obj: Any, dialect: str = "pb") -> bytes:
     """Give the bytes of a value. Raises InsecureJelly and LimitExceeded."""
-    encoder = Encoder(_find(dialect), Limits(), NullExporter())
+    chosen = _find(dialect)
+    spare = _ENCODERS[dialect]
+    try:
+        encoder = spare.pop()
+    except IndexError:
+        encoder = Encoder(chosen, _LIMITS, NullExporter())
     encoder.unit(obj, "value")
-    return encoder.take()
+    data = encoder.take()
+    # Not after an error: then it is not empty.
+    spare.append(encoder)
+    return data
 
 
 def loads(data: bytes, dialect: str = "pb", registry: Registry | None = None) -> Any:
@@ -49,16 +65,21 @@ def loads(data: bytes, dialect: str = "pb", registry: Registry | None = None) ->
     Raises RemoteProtocolError, InsecureJelly and LimitExceeded, the limits being those of
     `Limits()`.
     """
-    chosen, limits = _find(dialect), Limits()
-    framer = Framer(chosen, limits)
+    chosen = _find(dialect)
+    spare = _FRAMERS[dialect]
+    try:
+        framer = spare.pop()
+    except IndexError:
+        framer = Framer(chosen, _LIMITS)
     framer.feed(data)
     message = framer.next_message()
     if message is None:
         raise RemoteProtocolError("the value is not complete")
     if framer.buffered:
         raise RemoteProtocolError("there is more behind the value")
-    registry = Registry() if registry is None else registry
-    return Decoder(message, chosen, limits, registry, NullImporter()).value("value")
+    spare.append(framer)
+    known = _NOTHING if registry is None else registry
+    return Decoder(message, chosen, _LIMITS, known, _NO_CONNECTION).value("value")
 
 
 def carried(
