@@ -20,8 +20,8 @@ cdef class Encoder:
     cdef dict _slots, _words, _keys, _tokens
     cdef int64_t _message_bytes, _items
     cdef list _kept, _path
-    cdef object _parts
-    cdef Py_ssize_t _numbered, _longest, _short, _level, _head
+    cdef object _parts, _root
+    cdef Py_ssize_t _root_slot, _numbered, _longest, _short, _level, _head
     cdef bint _copies, _tuples
     cdef Py_ssize_t _string_bytes, _list_items, _depth, _bits
     cdef bytes _none, _true, _false, _text, _reference, _dereference

@@ -62,6 +62,8 @@ class Encoder:
         "_parts",
         "_path",
         "_reference",
+        "_root",
+        "_root_slot",
         "_short",
         "_slots",
         "_string_bytes",
@@ -92,6 +94,9 @@ class Encoder:
         # Where in `out` the header of each container of this unit stands; of one that has a
         # reference number already, the number, negative.
         self._slots: dict[int, int] = {}
+        # The same for the unit's own value, if that is a container: most have no other.
+        self._root: object = None
+        self._root_slot = 0
         # An id means nothing any more when its object is gone.
         self._kept: list[object] = []
         self._numbered = 0
@@ -343,6 +348,7 @@ class Encoder:
             text = f"could not be encoded: {full_name(type(error))}"
             raise InsecureJelly(text, where=self._place(where)) from error
         finally:
+            self._root = None
             if self._kept:
                 self._slots.clear()
                 self._kept.clear()
@@ -432,13 +438,13 @@ class Encoder:
 
     def _opens(self, value: object, size: int, word: bytes, depth: int) -> bool:
         """Write the header of a container; if it was written before, that it comes again."""
-        key = id(value)
-        slot = self._slots.get(key)
-        if slot is not None:
-            self._again(value, slot)
-            return False
-        if depth >= self._depth:
-            self._deeper(depth)
+        if depth:
+            slot = self._root_slot if value is self._root else self._slots.get(id(value))
+            if slot is not None:
+                self._again(value, slot)
+                return False
+            if depth >= self._depth:
+                self._deeper(depth)
         if size >= self._list_items:
             raise LimitExceeded(
                 f"{size} elements can't be sent, {self._list_items - 1} can: "
@@ -447,8 +453,12 @@ class Encoder:
                 value=size + 1,
             )
         out = self.out
-        self._slots[key] = len(out)
-        self._kept.append(value)
+        if depth:
+            self._slots[id(value)] = len(out)
+            self._kept.append(value)
+        else:
+            self._root = value
+            self._root_slot = len(out)
         size += 1
         out.append(_LISTS[size] if size < 0x80 else list_header(size))
         out.append(self._words[word])
@@ -471,7 +481,10 @@ class Encoder:
                 self._tuples = True
             self.out[slot] = self._reference + int_token(self._numbered) + self.out[slot]
             slot = -self._numbered
-            self._slots[id(value)] = slot
+            if value is self._root:
+                self._root_slot = slot
+            else:
+                self._slots[id(value)] = slot
         self.out.append(self._dereference + int_token(-slot))
 
     def _sequence(self, value: Any, word: bytes, depth: int) -> None:
