@@ -11,7 +11,7 @@ cdef int _SEQUENCE, _DICTIONARY, _TUPLE, _REFERENCE, _SET, _FROZENSET, _OTHER
 cdef dict _MADE
 cdef Py_ssize_t _CROWD
 cdef object _PLAIN, _LATE, _DATES, _OTHERS
-cdef bytes _UNICODE
+cdef bytes _UNICODE, _TEXT_PAIR
 
 
 @cython.final
@@ -49,8 +49,8 @@ cdef class Decoder:
     cdef object _wide(self)
     @cython.locals(data=bytes, first=int)
     cdef bytes _tag(self, Py_ssize_t n, Py_ssize_t pos)
-    @cython.locals(data=bytes, pos=Py_ssize_t, n=int)
-    cdef object _text(self)
+    @cython.locals(data=bytes, n=int)
+    cdef object _text(self, Py_ssize_t pos)
     cdef Py_ssize_t _deeper(self, Py_ssize_t depth) except -1
     @cython.locals(data=bytes, pos=Py_ssize_t, n=int64_t, kind=int64_t, shift=int,
                    done=Py_ssize_t)
@@ -58,7 +58,8 @@ cdef class Decoder:
     @cython.locals(result=list, mark=Py_ssize_t)
     cdef object _sequence(self, Py_ssize_t count, Py_ssize_t depth, number, bint is_tuple)
     cdef object _tuple(self, list items, bint has_holes)
-    @cython.locals(result=dict, mark=Py_ssize_t, index=Py_ssize_t, behind=bint)
+    @cython.locals(data=bytes, at=Py_ssize_t, result=dict, mark=Py_ssize_t, index=Py_ssize_t,
+                   behind=bint)
     cdef object _dictionary(self, Py_ssize_t count, Py_ssize_t depth, number)
     @cython.locals(pairs=list, at=Py_ssize_t, behind=bint)
     cdef object _late_pairs(self, dict result, key, counts, Py_ssize_t index, Py_ssize_t count,

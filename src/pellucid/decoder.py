@@ -41,8 +41,10 @@ _CROWD: Final = CROWD
 # In place of counts: what is to be hashed only at the end of the unit.
 _LATE: Final = object()
 
-# What stands behind the header of a text. The word is in no vocabulary.
+# What stands behind the header of a text, for the word is in no vocabulary; and what a pair begins
+# with whose key is a text.
 _UNICODE: Final = b"\x07\x82unicode"
+_TEXT_PAIR: Final = b"\x02\x80\x02\x80" + _UNICODE
 
 # So much of a tag is shown, which is often the name of a module and a class.
 _LONGEST_TAG: Final = 200
@@ -270,11 +272,13 @@ class Decoder:
         if kind == _STRING:
             self.pos = pos + n
             return data[pos : pos + n]
+        if kind == _INT:
+            self.pos = pos
+            return n
         if kind != _LIST:
             return self._number(kind, n, pos)
         if n == 2 and data.startswith(_UNICODE, pos):
-            self.pos = pos + 9
-            return self._text()
+            return self._text(pos + 9)
         tag = self._tag(n, pos)
         made = _MADE.get(tag, 0)
         if made == _DICTIONARY:
@@ -290,9 +294,9 @@ class Decoder:
         return self._registered(tag, n - 1, depth, number)
 
     def _number(self, kind: int, n: int, pos: int) -> Any:
-        """Give an item that is neither a string that is spelled out nor a list."""
+        """Give an item that is no small integer, no string that is spelled out and no list."""
         self.pos = pos
-        if kind == _INT or kind == _LONGINT:  # noqa: PLR1714, SIM109 - faster
+        if kind == _LONGINT:
             return n
         if kind == _FLOAT:
             self.pos = pos + 8
@@ -319,15 +323,16 @@ class Decoder:
         self.pos = pos
         return self._string("a type tag")
 
-    def _text(self) -> str:
+    def _text(self, pos: int) -> str:
+        """Read a text whose bytes are the item at `pos`."""
         data = self._data
-        pos = self.pos
         n = data[pos]
         try:
             if n < _LIST and data[pos + 1] == _STRING:
                 pos += 2
                 self.pos = pos + n
                 return data[pos : pos + n].decode()
+            self.pos = pos
             return self._string("the content of a text").decode()
         except UnicodeDecodeError:
             raise InsecureJelly("a text is not UTF-8") from None
@@ -398,6 +403,7 @@ class Decoder:
         return self._placed(value) if type(value) is Hole else value
 
     def _dictionary(self, count: int, depth: int, number: Any) -> dict[Any, Any]:
+        data = self._data
         result: dict[Any, Any] = {}
         if number is not None:
             self._holes.bind(number, result)
@@ -413,13 +419,17 @@ class Decoder:
         try:
             for index in range(count):  # noqa: B007 - `except` looks at it
                 behind = False
-                self._pair()
-                key = self._value(depth, None)
-                if type(key) is not str:
-                    admitted = self._admit(result, key, counts)
-                    if admitted is _LATE:
-                        break
-                    counts = admitted
+                at = self.pos
+                if data.startswith(_TEXT_PAIR, at):
+                    key = self._text(at + 13)
+                else:
+                    self._pair()
+                    key = self._value(depth, None)
+                    if type(key) is not str:
+                        admitted = self._admit(result, key, counts)
+                        if admitted is _LATE:
+                            break
+                        counts = admitted
                 behind = True
                 result[key] = self._value(depth, None)
         except Exception:
@@ -594,7 +604,7 @@ class Decoder:
         elif tag == b"dereference":
             value = self._dereference()
         elif tag == b"unicode":
-            value = self._text()
+            value = self._text(self.pos)
         elif tag == b"decimal":
             used = 2
             value = make_decimal(self.item(), self.item())

@@ -26,6 +26,7 @@ cdef class Encoder:
     cdef Py_ssize_t _string_bytes, _list_items, _depth, _bits
     cdef bytes _none, _true, _false, _text, _reference, _dereference
 
+    cdef object _hold_to(self, limits)
     cdef bytes _tagged(self, Py_ssize_t n, bytes tag)
     cpdef raw(self, bytes data)
     cpdef write_sexp(self, sexp)

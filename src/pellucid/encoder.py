@@ -120,6 +120,10 @@ class Encoder:
         self._text = self._tagged(2, b"unicode")
         self._reference = self._tagged(3, b"reference")
         self._dereference = self._tagged(2, b"dereference")
+        self._hold_to(limits)
+
+    def _hold_to(self, limits: Limits) -> None:
+        dialect = self.dialect
         # No vocabulary word is longer, and no string below it is too long.
         self._longest = dialect.longest
         self._tokens = dialect.tokens
