@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t
 from pellucid cimport octets
 
 cdef int _LIST, _INT, _STRING, _NEG, _FLOAT, _LONGINT, _LONGNEG, _VOCAB, _BITS, _DEPTH
-cdef int64_t _HUGE, _ROOM, _MANY
+cdef int64_t _HUGE, _ROOM, _LARGE, _MANY
 cdef object _DOUBLE
 cdef tuple _LISTS, _STRINGS
 
@@ -39,10 +39,11 @@ cdef class Framer:
     cdef public int digits
     cdef int64_t _string_bytes, _list_items, _item_limit, _message_bytes
     cdef object _shared, _view, _chunks
-    cdef bytearray _pending
+    cdef bytearray _last
+    cdef list _parts
     cdef bytes _chunk
     cdef bint _in_place
-    cdef Py_ssize_t _held, _start, _pos, _queued
+    cdef Py_ssize_t _held, _filled, _start, _pos, _queued
     cdef int64_t _need, _items, _skip, _prefix
     cdef int _digits
 
@@ -52,10 +53,10 @@ cdef class Framer:
     cpdef received(self, Py_ssize_t n)
     @cython.locals(data=bytes, start=Py_ssize_t, pos=Py_ssize_t)
     cpdef next_message(self)
-    @cython.locals(size=Py_ssize_t)
     cdef bint _next_chunk(self) except -1
-    @cython.locals(held=Py_ssize_t, grown=bytearray)
-    cdef int _reserve(self, Py_ssize_t room) except -1
+    @cython.locals(size=Py_ssize_t)
+    cdef object _hold(self, bytes rest)
+    cdef object _seal(self)
     @cython.locals(data=bytes, end=int64_t, pos=int64_t, need=int64_t, n=int64_t, digits=int,
                    words=int64_t, bound=int64_t, bad=bint, kind=int64_t, many=int64_t)
     cdef bint _scan(self) except -1

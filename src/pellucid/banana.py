@@ -38,6 +38,8 @@ _HUGE: Final = 1 << 56
 _MANY: Final = 32
 # The room for one read, where no buffer was given.
 _ROOM: Final = 64 * 1024
+# A piece of a message that is not smaller is kept as it came.
+_LARGE: Final = 4096
 
 _DOUBLE: Final = Struct(">d")
 
@@ -274,8 +276,8 @@ class Framer:
     """
 
     __slots__ = (
-        "_chunk", "_chunks", "_digits", "_held", "_in_place", "_item_limit", "_items",
-        "_list_items", "_message_bytes", "_need", "_pending", "_pos", "_prefix", "_queued",
+        "_chunk", "_chunks", "_digits", "_filled", "_held", "_in_place", "_item_limit", "_items",
+        "_last", "_list_items", "_message_bytes", "_need", "_parts", "_pos", "_prefix", "_queued",
         "_shared", "_skip", "_start", "_string_bytes", "_view",
         "broken", "copied", "dialect", "digits", "examined",
     )  # fmt: skip
@@ -290,17 +292,18 @@ class Framer:
         self._item_limit = min(limits.items, _HUGE)
         self._message_bytes = min(limits.message_bytes, _HUGE)
         self._shared = buffer
-        # What get_buffer gave out, and whether it is a part of _pending.
+        # What get_buffer gave out, and whether it is a part of _last.
         self._view: memoryview | None = None
         self._in_place = False
         self.discard()
 
     def discard(self) -> None:
         """Drop all that is held. What comes next is taken for the beginning of an item."""
-        # The item that is not complete: its first _held bytes are in _pending, where there may be
-        # room for more; the others are in _chunk from _start, scanned up to _pos.
-        self._pending = bytearray()
-        self._held = 0
+        # The item that is not complete: its first _held bytes are in _parts, and behind those in
+        # _last, which is filled up to _filled; the others in _chunk from _start, scanned to _pos.
+        self._parts: list[Any] = []
+        self._last = bytearray()
+        self._held = self._filled = 0
         self._in_place = False
         self._chunk = b""
         self._start = self._pos = 0
@@ -325,8 +328,7 @@ class Framer:
             chunk = bytes(chunk)
         if self._in_place:
             # The reader may still write into what it was lent.
-            self._pending = bytearray(self._pending)
-            self.copied += self._held
+            self._seal()
             self._in_place = False
         if self._start == len(self._chunk) and not self._chunks:
             self._chunk = chunk
@@ -346,8 +348,11 @@ class Framer:
         view = shared
         self._in_place = self._skip > len(shared) and not self._chunk and not self._chunks
         if self._in_place:
-            self._reserve(len(shared))
-            view = memoryview(self._pending)[self._held : self._held + self._skip]
+            if self._filled == len(self._last):
+                self._seal()
+                # Not more than has arrived, beyond what is there anyway.
+                self._last = bytearray(min(self._skip, max(self._held, len(shared))))
+            view = memoryview(self._last)[self._filled : self._filled + self._skip]
         self._view = view
         return view
 
@@ -360,6 +365,7 @@ class Framer:
         if self._in_place:
             self._in_place = False
             self._held += n
+            self._filled += n
             self._skip -= n
         else:
             self.copied += n
@@ -388,9 +394,10 @@ class Framer:
             if not start and not self._held:
                 return data
         if self._held:
-            parts = (memoryview(self._pending)[: self._held], memoryview(data)[:pos])
-            message = b"".join(parts)
-            self._pending = bytearray()
+            self._seal()
+            self._parts.append(memoryview(data)[:pos])
+            message = b"".join(self._parts)
+            self._parts.clear()
             self._held = 0
         else:
             message = data[start:pos]
@@ -399,13 +406,8 @@ class Framer:
 
     def _next_chunk(self) -> bool:
         """Put the rest of the chunk aside and take the next one. False if there is none."""
-        size = len(self._chunk) - self._start
-        if size:
-            self._reserve(size)
-            rest = memoryview(self._chunk)[self._start :]
-            memoryview(self._pending)[self._held : self._held + size] = rest
-            self._held += size
-            self.copied += size
+        if self._start < len(self._chunk):
+            self._hold(self._chunk[self._start :] if self._start else self._chunk)
         self._start = self._pos = 0
         if not self._chunks:
             self._chunk = b""
@@ -414,15 +416,29 @@ class Framer:
         self._queued -= len(self._chunk)
         return True
 
-    def _reserve(self, room: int) -> None:
-        """Make room in _pending, not more than has arrived and `room`."""
-        held = self._held
-        if len(self._pending) - held < room:
-            # A new one: the old one may be lent, and then it can't be resized.
-            grown = bytearray(held + max(held, room))
-            memoryview(grown)[:held] = memoryview(self._pending)[:held]
-            self._pending = grown
-            self.copied += held
+    def _hold(self, rest: bytes) -> None:
+        """Put the next bytes of the item aside. Only small pieces are copied together."""
+        size = len(rest)
+        if size >= _LARGE:
+            self._seal()
+            self._parts.append(rest)
+        else:
+            if len(self._last) - self._filled < size:
+                self._seal()
+                self._last = bytearray(max(size, min(self._held, _ROOM)))
+            memoryview(self._last)[self._filled : self._filled + size] = rest
+            self._filled += size
+            self.copied += size
+        self._held += size
+
+    def _seal(self) -> None:
+        """Have nothing more written into _last, which may be lent and can't be resized then."""
+        if self._filled:
+            view = memoryview(self._last)[: self._filled]
+            # Room that is left over is not kept if it is most of it.
+            self._parts.append(view if 2 * self._filled >= len(self._last) else bytes(view))
+        self._last = bytearray()
+        self._filled = 0
 
     def _scan(self) -> bool:
         """Go on where the last call stopped. Tell whether an item is complete."""
