@@ -2,12 +2,12 @@
 # typed Python that becomes as fast. Use it as `octets.NAME`, with `from pellucid cimport octets`.
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.ref cimport PyObject
+from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.stdint cimport int64_t
-from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 
 cdef extern from "Python.h":
     double PyFloat_Unpack8(const char *p, int little) except? -1
@@ -15,7 +15,7 @@ cdef extern from "Python.h":
 
 
 cdef inline float_at(bytes data, Py_ssize_t pos):
-    if pos < 0 or pos + 8 > PyBytes_GET_SIZE(data):
+    if pos < 0 or pos + 8 > len(data):
         raise IndexError("a float is cut off")
     return PyFloat_Unpack8(PyBytes_AS_STRING(data) + pos, 0)
 
@@ -58,13 +58,21 @@ cdef inline bytes small_int(object value):
 cdef inline Py_ssize_t write_ints(object values, list out) except -1:
     cdef unsigned char items[4096]
     cdef bint is_list = PyList_CheckExact(values)
-    cdef Py_ssize_t count = PyList_GET_SIZE(values) if is_list else PyTuple_GET_SIZE(values)
-    cdef Py_ssize_t done = 0, filled = 0
+    cdef Py_ssize_t count, done = 0, filled = 0
     cdef PyObject *value
     cdef int size
+    if is_list:
+        count = PyList_GET_SIZE(values)
+    elif PyTuple_CheckExact(values):
+        count = PyTuple_GET_SIZE(values)
+    else:
+        return 0
     # No Python code runs in here, so that nothing changes meanwhile.
     while done < count:
-        value = <PyObject *> (PyList_GET_ITEM(values, done) if is_list else PyTuple_GET_ITEM(values, done))
+        if is_list:
+            value = <PyObject *> PyList_GET_ITEM(values, done)
+        else:
+            value = <PyObject *> PyTuple_GET_ITEM(values, done)
         if not PyLong_CheckExact(<object> value):
             break
         if filled > 4096 - 6:
