@@ -30,8 +30,6 @@ __all__ = [
 
 _NOT_GIVEN: Final = "the other side has no copy of this cache"
 
-_new_reference: Final = object.__new__
-
 
 class _Owed(ref["RemoteReference"]):
     """A weak reference to one that was made by hand, and the `decref` that is owed when it goes."""
@@ -167,7 +165,7 @@ def _rank(reference: RemoteReference) -> Any:
 
 def make_reference(broker: "Broker", core: Any, luid: int | bytes) -> RemoteReference:
     """Make the handle on an object of the other side, for the tables of `core`, which count it."""
-    reference = _new_reference(RemoteReference)
+    reference = RemoteReference.__new__(RemoteReference)
     reference.origin = core
     reference.luid = luid
     reference.perspective = None
