@@ -18,3 +18,4 @@ cdef class Calls:
     cpdef start(self, CallReceived call)
     cpdef _answer(self, CallReceived call, value)
     cpdef _fail(self, CallReceived call, error)
+    cpdef ended(self, CallReceived call, future)

@@ -1,7 +1,8 @@
 """Running the methods that the other side calls.
 
 Calls start in the order in which they arrive, each in a context of its own. A plain method is
-answered at once, without a task; an async one has one task from its first line to its last.
+answered at once, without a task, or when the future that it gave is done; an async one has one task
+from its first line to its last.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from ..errors import is_expected
 from ..events import CallReceived
 from ..flavors import RemoteCache
 from .current import invoke
+from .wakeups import Follower
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -92,7 +94,7 @@ class Calls:
         self._finished = finished
         self._report = report
         self._eager = eager
-        self.running: dict[asyncio.Task[None], str] = {}
+        self.running: dict[asyncio.Future[Any], str] = {}
         # The first lines of a task run, which is not in `running` yet.
         self._starting = False
 
@@ -109,10 +111,26 @@ class Calls:
         except BaseException as error:
             self._fail(call, error)
             return True
-        if awaitable:
-            return self._start_task(call, result, context)
-        self._answer(call, result)
-        return True
+        if not awaitable:
+            self._answer(call, result)
+            return True
+        # The result of another call, often. It may be the result of several.
+        if isinstance(result, asyncio.Future) and result not in self.running:
+            self.running[result] = call.name
+            result.add_done_callback(_Following(self, call), context=context)
+            return True
+        return self._start_task(call, result, context)
+
+    def ended(self, call: CallReceived, future: "asyncio.Future[Any]") -> None:
+        """The future that a method gave is done."""
+        del self.running[future]
+        if future.cancelled():
+            self._fail(call, asyncio.CancelledError())
+        elif (error := future.exception()) is not None:
+            self._fail(call, error)
+        else:
+            self._answer(call, future.result())
+        self._finished()
 
     def _start_task(self, call: CallReceived, result: Awaitable[Any], context: Context) -> bool:
         task: asyncio.Task[None]
@@ -186,6 +204,19 @@ class Calls:
         except RuntimeError:
             return None
         return task if self._starting or task in self.running else None
+
+
+class _Following(Follower):
+    """Answers a call when the future that its method gave is done."""
+
+    __slots__ = ("_call", "_calls")
+
+    def __init__(self, calls: Calls, call: CallReceived) -> None:
+        self._calls = calls
+        self._call = call
+
+    def __call__(self, future: "asyncio.Future[Any]") -> None:
+        self._calls.ended(self._call, future)
 
 
 def raise_later(loop: asyncio.AbstractEventLoop, error: BaseException) -> None:

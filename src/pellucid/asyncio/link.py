@@ -152,9 +152,13 @@ class Link(asyncio.BufferedProtocol, ABC):
             return
         try:
             if get_ident() == self._out.thread:
-                if not self._out.in_turn:
+                if self._out.in_turn:
+                    return
+                if self._broker.has_waiting:
                     self._woken = True
                     self._loop.call_soon(self._wake_up)
+                elif not self._out.releasing:
+                    self._loop.call_soon(self._out.release_soon)
             elif self._out.thread:
                 self._woken = True
                 self._loop.call_soon_threadsafe(self._wake_up)

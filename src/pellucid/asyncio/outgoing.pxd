@@ -13,7 +13,7 @@ cdef class Outgoing:
     cdef Py_ssize_t _written, _unsent
     cdef bint _corked
     cdef public bint in_turn, closing
-    cdef readonly bint paused
+    cdef readonly bint paused, releasing
     cdef public object thread
 
     cpdef flush(self)

@@ -16,6 +16,9 @@ __all__ = ["Outgoing"]
 
 # So many messages leave together, so that the other side can begin before we are done.
 _MESSAGES_PER_WRITE = 64
+# A release waits for so many seconds, so that not each costs the system a call of its own, and the
+# other side a turn.
+_RELEASE_TIME = 0.002
 # A transport that holds more than this is full.
 _HIGH_WATER = 64 * 1024
 
@@ -43,6 +46,7 @@ class Outgoing:
         "closing",
         "in_turn",
         "paused",
+        "releasing",
         "thread",
     )
 
@@ -61,6 +65,7 @@ class Outgoing:
         self._transport: asyncio.WriteTransport | None = None
         self._below: asyncio.WriteTransport | None = None
         self._corked = False
+        self.releasing = False
         self.paused = False
         self._written = 0
         self._unsent = 0
@@ -150,13 +155,30 @@ class Outgoing:
             self._write()
 
     def uncork(self) -> None:
-        """Send all that there is. What releasing references takes is spread over several turns."""
+        """Send all that there is. What is released waits a moment for a message to leave with."""
         self._corked = False
-        broker = self._broker
-        if broker.messages_to_send or broker.owes:
+        if self._broker.messages_to_send:
             self._write()
-            if broker.owes and not self.paused and not broker.closed:
-                self._loop.call_soon(self.uncork)
+        if self._broker.owes:
+            self.release_soon()
+
+    def release_soon(self) -> None:
+        """Tell a moment later what is not held here any more, unless a message tells it before.
+
+        `releasing` is true until then. Not for finalizers: they may run while a timer is set.
+        """
+        if not self.releasing and not self.paused and not self._broker.closed:
+            self.releasing = True
+            self._loop.call_later(_RELEASE_TIME, self._release)
+
+    def _release(self) -> None:
+        self.releasing = False
+        if not self._broker.owes:
+            return
+        self._write()
+        if self._broker.owes:
+            # That was a part of very many.
+            self._loop.call_soon(self._release)
 
     def _write(self) -> None:
         data = self._broker.data_to_send()

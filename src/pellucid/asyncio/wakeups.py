@@ -11,10 +11,16 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
-__all__ = ["Wakeups"]
+__all__ = ["Follower", "Wakeups"]
 
 # What a task calls its own callback, in C and in Python.
 _NAMES = frozenset(("task_wakeup", "__wakeup"))
+
+
+class Follower:
+    """What follows a future and asks for nothing but to be called when it is done, in a turn."""
+
+    __slots__ = ()
 
 
 class Wakeups:
@@ -33,15 +39,18 @@ class Wakeups:
         self._waiting: list[tuple[Callable[..., object], Context, asyncio.Future[Any]]] = []
 
     def finish(self, future: "asyncio.Future[Any]", value: Any) -> None:
-        """Give a future its result, unless it is done. A task that awaits it is left for `run`."""
+        """Give a future its result, unless it is done. What awaits it is left for `run`.
+
+        That is a single task, or a Follower. All others are called in the next iteration.
+        """
         if future.done():
             return
-        # The name is not public. A future without it, or with anything else in it than one task
-        # that awaits it, goes the usual way.
+        # The name is not public. A future without it, or with anything else in it, goes the usual
+        # way.
         callbacks = getattr(future, "_callbacks", None)
         if callbacks and len(callbacks) == 1 and current_task(self._loop) is None:
             callback, context = callbacks[0]
-            if getattr(callback, "__name__", "") in _NAMES:
+            if getattr(callback, "__name__", "") in _NAMES or isinstance(callback, Follower):
                 future.remove_done_callback(callback)
                 self._waiting.append((callback, context, future))
         future.set_result(value)
