@@ -35,7 +35,7 @@ from .events import (
     Unobserved,
 )
 from .failures import FAILURE_TAG, is_failure, read_failure, received_error
-from .flavors import perspective_of
+from .flavors import NOBODYS, perspective_of
 from .jelly import carried
 from .ledger import Ledger
 from .limits import Limits
@@ -305,12 +305,13 @@ class Broker:
                 target = self.exports.lookup(luid)
             if target is None:
                 raise Error(f"Invalid {'Cache' if update else 'Object'} ID")
-            perspective = perspective_of(target)
-            if perspective is not None:
-                message.decoder.perspective = perspective
+            kind = type(target)
+            perspective = None
+            if getattr(kind, "find_perspective", None) is not NOBODYS:
+                perspective = message.decoder.perspective = perspective_of(target)
             args: tuple[Any, ...]
             kwargs: dict[str, Any]
-            if getattr(type(target), "takes_jelly", False):
+            if getattr(kind, "takes_jelly", False):
                 args, kwargs = (message.decoder.read_sexp(), message.decoder.read_sexp()), {}
             else:
                 args, kwargs = messages.arguments(message.decoder)

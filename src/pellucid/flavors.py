@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import Any, ClassVar, Final, NoReturn, Protocol
 from weakref import ref
 
 from .errors import DeadReferenceError, Error, NoSuchMethod, full_name
 from .states import set_state, state_of
 
 __all__ = [
+    "NOBODYS",
     "Avatar",
     "Cacheable",
     "Copyable",
@@ -61,14 +62,6 @@ class _Observer(Protocol):
         """Call a method of a copy."""
 
 
-def _find(obj: Any, full: str) -> Callable[..., Any]:
-    method = getattr(obj, full, None)
-    if not callable(method):
-        raise NoSuchMethod(f"No such method: {full}")
-    found: Callable[..., Any] = method
-    return found
-
-
 class Referenceable:
     """An object that travels by reference: it stays here, and the other side gets a handle on it.
 
@@ -80,6 +73,8 @@ class Referenceable:
 
     # Whether `released()` is called when the other side holds this object no more.
     wants_release = False
+    # Whether its method takes s-expressions instead of a call's arguments (Twisted's own hook).
+    takes_jelly = False
     # What it is on this side when the other side sends it back; None for the object itself.
     comes_home_as: Any = None
 
@@ -88,7 +83,10 @@ class Referenceable:
 
         Only callables are methods: an attribute with a fitting name is not reachable.
         """
-        return _find(self, self.method_prefix + name)
+        method: Callable[..., Any] | None = getattr(self, self.method_prefix + name, None)
+        if not callable(method):
+            raise NoSuchMethod(f"No such method: {self.method_prefix}{name}")
+        return method
 
     def find_perspective(self) -> Any:
         """Give on whose behalf a call of this object is made, None for nobody's (section 12)."""
@@ -97,6 +95,10 @@ class Referenceable:
     def write_jelly(self, encoder: _Encoder) -> None:
         """Write this object into a message: as an id in the table of exported objects."""
         encoder.write_remote(encoder.exporter.export(self))
+
+
+# How objects that nobody has a perspective of tell it: those need not be asked.
+NOBODYS: Final = Referenceable.find_perspective
 
 
 def perspective_of(target: Any) -> Any:
@@ -163,7 +165,10 @@ class ViewPoint(Referenceable):
 
         Raises NoSuchMethod where there is none.
         """
-        return partial(_find(self.viewed, self.method_prefix + name), self.perspective)
+        method = getattr(self.viewed, self.method_prefix + name, None)
+        if not callable(method):
+            raise NoSuchMethod(f"No such method: {self.method_prefix}{name}")
+        return partial(method, self.perspective)
 
     def find_perspective(self) -> Any:
         """Give the perspective: it is on whose behalf the object is called."""
@@ -292,7 +297,10 @@ class RemoteCache:
 
     def find_method(self, name: str) -> Callable[..., Any]:
         """Give the method that an update by `name` means. Raises NoSuchMethod if there is none."""
-        return _find(self, self.method_prefix + name)
+        method: Callable[..., Any] | None = getattr(self, self.method_prefix + name, None)
+        if not callable(method):
+            raise NoSuchMethod(f"No such method: {self.method_prefix}{name}")
+        return method
 
     def find_perspective(self) -> Any:
         """Give on whose behalf updates are made: nobody's."""
