@@ -4,10 +4,13 @@
 cimport cython
 from libc.stdint cimport int64_t
 
+from pellucid cimport banana
 from .decoder cimport Decoder
 from .encoder cimport Encoder
 
 cdef int _LIST, _INT, _STRING
+cdef Py_ssize_t _NAMES, _LONGEST_NAME
+cdef bytes _WANTED, _UNWANTED
 cdef dict _COMMANDS, _HEADS
 
 
@@ -38,9 +41,11 @@ cpdef tuple arguments(Decoder decoder)
 cdef class Writer:
     cdef readonly object dialect
     cdef Encoder _encoder
+    cdef dict _names
     cdef bytes _call, _update, _answer, _error, _decref, _decache, _uncache, _no_keywords
 
     cdef bytes _id(self, luid)
+    cdef bytes _name(self, name)
     cpdef bytes version(self)
     cpdef bytes call(self, request, luid, name, bint wants_answer, tuple args, dict kwargs,
                      bint update=*)

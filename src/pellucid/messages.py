@@ -6,7 +6,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from .banana import PB, Dialect, int_token, list_header, string_token
+from . import banana
+from .banana import PB, Dialect
 from .decoder import Decoder
 from .encoder import Encoder
 from .errors import InsecureJelly, RemoteProtocolError
@@ -45,10 +46,18 @@ _STRING: Final = 0x82
 
 # How a message with the right number of elements begins, where its command is in the vocabulary.
 _HEADS: Final = {
-    list_header(fields) + PB.tokens[word]: command
+    banana.list_header(fields) + PB.tokens[word]: command
     for word, (command, fields) in _COMMANDS.items()
     if word in PB.tokens
 }
+
+
+_WANTED: Final = banana.int_token(1)
+_UNWANTED: Final = banana.int_token(0)
+
+# So many names of methods are remembered as they are written, none of them longer.
+_NAMES: Final = 256
+_LONGEST_NAME: Final = 128
 
 
 class Message:
@@ -219,6 +228,7 @@ class Writer:
         "_decref",
         "_encoder",
         "_error",
+        "_names",
         "_no_keywords",
         "_uncache",
         "_update",
@@ -228,21 +238,43 @@ class Writer:
     def __init__(self, dialect: Dialect, encoder: Encoder) -> None:
         self.dialect = dialect
         self._encoder = encoder
-        self._call = list_header(7) + string_token(b"message", dialect)
-        self._update = list_header(7) + string_token(b"cachemessage", dialect)
-        self._answer = list_header(3) + string_token(b"answer", dialect)
-        self._error = list_header(3) + string_token(b"error", dialect)
-        self._decref = list_header(2) + string_token(b"decref", dialect)
-        self._decache = list_header(2) + string_token(b"decache", dialect)
-        self._uncache = list_header(2) + string_token(b"uncache", dialect)
-        self._no_keywords = list_header(1) + string_token(b"dictionary", dialect)
+        # The names that were written lately.
+        self._names: dict[str, bytes] = {}
+        self._call = banana.list_header(7) + banana.string_token(b"message", dialect)
+        self._update = banana.list_header(7) + banana.string_token(b"cachemessage", dialect)
+        self._answer = banana.list_header(3) + banana.string_token(b"answer", dialect)
+        self._error = banana.list_header(3) + banana.string_token(b"error", dialect)
+        self._decref = banana.list_header(2) + banana.string_token(b"decref", dialect)
+        self._decache = banana.list_header(2) + banana.string_token(b"decache", dialect)
+        self._uncache = banana.list_header(2) + banana.string_token(b"uncache", dialect)
+        self._no_keywords = banana.list_header(1) + banana.string_token(b"dictionary", dialect)
 
     def _id(self, luid: int | bytes) -> bytes:
-        return int_token(luid) if isinstance(luid, int) else string_token(luid, self.dialect)
+        return (
+            banana.int_token(luid)
+            if isinstance(luid, int)
+            else banana.string_token(luid, self.dialect)
+        )
+
+    def _name(self, name: str) -> bytes:
+        """Write the name of a method, and remember it."""
+        try:
+            word = self._encoder.string(name.encode())
+        except UnicodeEncodeError:
+            raise InsecureJelly("a method name with lone surrogates can't be sent") from None
+        if len(word) <= _LONGEST_NAME:
+            if len(self._names) >= _NAMES:
+                self._names.clear()
+            self._names[name] = word
+        return word
 
     def version(self) -> bytes:
         """Write the version message, the first one in each direction."""
-        return list_header(2) + string_token(b"version", self.dialect) + int_token(VERSION)
+        return (
+            banana.list_header(2)
+            + banana.string_token(b"version", self.dialect)
+            + banana.int_token(VERSION)
+        )
 
     def call(
         self,
@@ -259,16 +291,15 @@ class Writer:
         Raises InsecureJelly and LimitExceeded, as `Encoder.unit` does.
         """
         encoder = self._encoder
-        try:
-            word = encoder.string(name.encode())
-        except UnicodeEncodeError:
-            raise InsecureJelly("a method name with lone surrogates can't be sent") from None
-        encoder.raw(
-            (self._update if update else self._call)
-            + int_token(request)
-            + self._id(luid)
-            + word
-            + (b"\x01\x81" if wants_answer else b"\x00\x81")
+        word = self._names.get(name)
+        encoder.out.extend(
+            (
+                self._update if update else self._call,
+                banana.int_token(request),
+                self._id(luid),
+                self._name(name) if word is None else word,
+                _WANTED if wants_answer else _UNWANTED,
+            )
         )
         encoder.unit(args, "arguments")
         if kwargs:
@@ -294,7 +325,9 @@ class Writer:
     def failure(self, request: bytes, tag: bytes, state: dict[str, Any]) -> bytes:
         """Write the error that answers a call: `[tag, state]` (section 13)."""
         encoder = self._encoder
-        encoder.raw(self._error + request + list_header(2) + string_token(tag, self.dialect))
+        encoder.raw(
+            self._error + request + banana.list_header(2) + banana.string_token(tag, self.dialect)
+        )
         encoder.unit(state, "error")
         return encoder.take()
 
@@ -312,5 +345,5 @@ class Writer:
 
     def did_not_understand(self, command: bytes) -> bytes:
         """Write the reply to an unknown command."""
-        word = string_token(b"didNotUnderstand", self.dialect)
-        return list_header(2) + word + string_token(command, self.dialect)
+        word = banana.string_token(b"didNotUnderstand", self.dialect)
+        return banana.list_header(2) + word + banana.string_token(command, self.dialect)

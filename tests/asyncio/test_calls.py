@@ -255,6 +255,93 @@ def test_an_unexpected_error_is_logged_and_answered(
     assert "Traceback" in caplog.text
 
 
+class GivingFutures(Waiting):
+    """Its plain method gives a future."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.futures: list[asyncio.Future[Any]] = []
+
+    def remote_give(self) -> "asyncio.Future[Any]":
+        self.futures.append(asyncio.get_running_loop().create_future())
+        self.started.set()
+        return self.futures[-1]
+
+    def remote_give_again(self) -> "asyncio.Future[Any]":
+        return self.futures[-1]
+
+    def remote_relay(self, thing: Any) -> "asyncio.Future[Any]":
+        future: asyncio.Future[Any] = thing.call("ping")
+        return future
+
+
+@pytest.mark.parametrize("end", ["value", "expected error", "error", "cancelled"])
+def test_a_future_that_a_plain_method_gives_is_the_answer(
+    run: Run, end: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        root = GivingFutures()
+        async with pair(root) as (client, server):
+            first, second = client.root.call("give"), client.root.call("give_again")
+            await until(lambda: len(server._calls.running) == 2)
+            future = root.futures[0]
+            # The second is another's, and has a task.
+            assert [asyncio.Task in type(key).__mro__ for key in server._calls.running] == [
+                False,
+                True,
+            ]
+            if end == "value":
+                future.set_result(5)
+                assert await asyncio.gather(first, second) == [5, 5]
+            elif end == "cancelled":
+                future.cancel()
+                for call in (first, second):
+                    error = await failure(call)
+                    assert isinstance(error, RemoteError)
+                    assert error.remote_type == "asyncio.exceptions.CancelledError"
+            else:
+                future.set_exception(Oops("x") if end == "expected error" else ValueError("x"))
+                for call in (first, second):
+                    assert str(await failure(call)) == "x"
+            assert not server._calls.running
+            logged = [record for record in caplog.records if record.exc_info]
+            assert bool(logged) == (end in ("error", "cancelled"))
+
+    run(main())
+
+
+def test_a_future_that_a_method_gave_is_cancelled_when_the_connection_ends(run: Run) -> None:
+    async def main() -> None:
+        root = GivingFutures()
+        async with pair(root) as (client, server):
+            call = client.root.call("give")
+            await root.started.wait()
+            client.abort()
+            assert isinstance(await failure(call), pellucid.ConnectionLost)
+            await server.wait_closed()
+            assert root.futures[0].cancelled()
+
+    run(main())
+
+
+def test_what_a_call_back_gives_is_relayed_without_a_task(run: Run) -> None:
+    class Thing(pellucid.Referenceable):
+        def remote_ping(self) -> str:
+            tasks.append(len(asyncio.all_tasks()))
+            return "pong"
+
+    tasks: list[int] = []
+
+    async def main() -> None:
+        async with pair(GivingFutures()) as (client, server):
+            before = len(asyncio.all_tasks())
+            assert await client.root.call("relay", Thing()) == "pong"
+            assert tasks == [before]
+            await until(lambda: tables(client) == tables(server) == (0, 0))
+
+    run(main())
+
+
 @ways
 def test_with_tracebacks_the_caller_gets_them(run: Run, eager: bool, way: str) -> None:
     async def main() -> None:

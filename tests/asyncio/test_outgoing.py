@@ -9,7 +9,7 @@ import pytest
 
 import pellucid
 from pellucid import Connection, ConnectionLost, LimitExceeded, Limits
-from tests.asyncio.pairs import Echo, Run, Waiting, failure, pair, tables, turn, until
+from tests.asyncio.pairs import Echo, Run, Thing, Waiting, failure, pair, tables, turn, until
 
 BIG = b"x" * 300_000
 # More than any socket takes while nobody reads.
@@ -413,5 +413,47 @@ def test_releases_are_spread_over_several_writes(run: Run) -> None:
             del many
             await until(lambda: tables(server) == (0, 0))
             assert len(spy.seen) >= 4
+
+    run(main())
+
+
+class Holder(Echo):
+    """Keeps what it gets until it is told to drop it."""
+
+    def __init__(self) -> None:
+        self.kept: list[object] = []
+
+    def remote_keep(self, thing: object) -> None:
+        self.kept.append(thing)
+
+    def remote_drop(self) -> None:
+        self.kept.clear()
+
+
+def test_what_is_released_leaves_with_the_next_message(run: Run) -> None:
+    async def main() -> None:
+        async with pair(Holder()) as (client, server):
+            spy = Writes(server)
+            await client.root.call("keep", Thing())
+            await client.root.call("drop")
+            await client.root.call("echo", 1)
+            await until(lambda: tables(client) == (0, 0))
+            # Three answers, and no write for the release alone.
+            assert len(spy.seen) <= 3 + (not any(b"\x1d\x87" in data for data in spy.seen[:3]))
+
+    run(main())
+
+
+def test_what_is_released_leaves_by_itself_in_the_end(run: Run) -> None:
+    async def main() -> None:
+        root = Holder()
+        async with pair(root) as (client, server):
+            spy = Writes(server)
+            await client.root.call("keep", Thing())
+            await turn()
+            answered = len(spy.seen)
+            root.kept.clear()
+            await until(lambda: tables(client) == (0, 0))
+            assert len(spy.seen) == answered + 1
 
     run(main())

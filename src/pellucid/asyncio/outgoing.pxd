@@ -11,7 +11,7 @@ cdef class Outgoing:
     cdef object _below, _loop, _stall_time, _stalled, _timers, _waiters
     cdef public object _transport
     cdef Py_ssize_t _written, _unsent
-    cdef bint _corked
+    cdef bint _corked, _plain
     cdef public bint in_turn, closing
     cdef readonly bint paused, releasing
     cdef public object thread

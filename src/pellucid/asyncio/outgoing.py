@@ -19,6 +19,7 @@ _MESSAGES_PER_WRITE = 64
 # A release waits for so many seconds, so that not each costs the system a call of its own, and the
 # other side a turn.
 _RELEASE_TIME = 0.002
+_CREATE_FUTURE = asyncio.BaseEventLoop.create_future
 # A transport that holds more than this is full.
 _HIGH_WATER = 64 * 1024
 
@@ -36,6 +37,7 @@ class Outgoing:
         "_broker",
         "_corked",
         "_loop",
+        "_plain",
         "_stall_time",
         "_stalled",
         "_timers",
@@ -59,6 +61,8 @@ class Outgoing:
     ) -> None:
         self._loop = loop
         self._broker = broker
+        # The loops of asyncio do no more than that, but by another function.
+        self._plain = getattr(type(loop), "create_future", None) is _CREATE_FUTURE
         self._timers = timers
         self._stalled = stalled
         self._stall_time = broker.limits.stall_time
@@ -104,7 +108,8 @@ class Outgoing:
         """
         if get_ident() != self.thread:
             self.check_thread()
-        future: asyncio.Future[Any] = self._loop.create_future()
+        future: asyncio.Future[Any]
+        future = asyncio.Future(loop=self._loop) if self._plain else self._loop.create_future()
         try:
             self.send(future, handle, name, args, kwargs)
         except (PBError, TypeError) as error:
