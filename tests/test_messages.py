@@ -354,3 +354,19 @@ def test_all_that_twisted_sent_is_read(dialect: str, data: bytes) -> None:
         assert encode(sexp[2], chosen) == data[message.start :]
     else:
         assert message.subject == sexp[1]
+
+
+@dialects
+def test_names_are_written_the_same_however_often_and_however_many(dialect: Dialect) -> None:
+    ours = writer(dialect)
+    names = [f"name_{n}" for n in range(300)] + ["message", "x" * 1000, "caf\u00e9"]
+    for name in [*names, *reversed(names)]:
+        written = decode(ours.call(1, 2, name, True, (), {}), dialect)
+        assert written == [b"message", 1, 2, name.encode(), 1, [b"tuple"], DICT]
+
+
+def test_a_name_that_can_not_be_sent_is_refused_each_time() -> None:
+    ours = writer(string_bytes=10)
+    for _ in range(2):
+        with pytest.raises(LimitExceeded):
+            ours.call(1, 2, "x" * 11, True, (), {})

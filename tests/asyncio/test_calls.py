@@ -292,7 +292,7 @@ def test_a_future_that_a_plain_method_gives_is_the_answer(
             ]
             if end == "value":
                 future.set_result(5)
-                assert await asyncio.gather(first, second) == [5, 5]
+                assert [await first, await second] == [5, 5]
             elif end == "cancelled":
                 future.cancel()
                 for call in (first, second):
