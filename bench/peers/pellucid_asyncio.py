@@ -1,5 +1,7 @@
 """Pellucid: the asyncio face, on asyncio's loop or on uvloop."""
 
+import asyncio
+
 import pellucid
 from bench import workloads
 from bench.driver import Driver
@@ -23,8 +25,8 @@ class Service(pellucid.Root):
     def remote_make(self) -> Echo:
         return Echo()
 
-    async def remote_call_back(self, target: pellucid.RemoteReference) -> object:
-        return await target.call("echo", TEXT)
+    def remote_call_back(self, target: pellucid.RemoteReference) -> "asyncio.Future[object]":
+        return target.call("echo", TEXT)
 
 
 class Session:

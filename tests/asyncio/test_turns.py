@@ -6,6 +6,7 @@ import pytest
 
 import pellucid
 from pellucid import (
+    Connection,
     ConnectionLost,
     DeadReferenceError,
     Limits,
@@ -219,5 +220,42 @@ def test_what_awaits_an_answer_may_end_the_connection(run: Run) -> None:
                 await second
             with pytest.raises(DeadReferenceError):
                 await client.root.call("echo", 3)
+
+    run(main())
+
+
+def test_an_async_method_that_waits_delays_nothing(run: Run, eager: bool) -> None:
+    async def main() -> None:
+        root = Waiting()
+        async with pair(root, eager=eager) as (client, _):
+            slow = [client.root.call("wait", n) for n in range(5)]
+            assert [await client.root.call("echo", n) for n in range(300)] == list(range(300))
+            assert not any(call.done() for call in slow)
+            await client.root.call("go")
+            assert await asyncio.gather(*slow) == list(range(5))
+
+    run(main())
+
+
+def test_before_a_method_starts_answers_have_waited_for_few_others(run: Run, eager: bool) -> None:
+    class Root(pellucid.Root):
+        def __init__(self) -> None:
+            self.most = 0
+            self.server: Connection | None = None
+
+        def remote_plain(self) -> None:
+            assert self.server is not None
+            self.most = max(self.most, self.server._broker.messages_to_send)
+
+        async def remote_quick(self) -> None:
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        root = Root()
+        async with pair(root, eager=eager, limits=Limits(calls_per_turn=10)) as (client, server):
+            root.server = server
+            names = ["quick", *["plain"] * 30] * 20
+            await asyncio.gather(*[client.root.call(name) for name in names])
+            assert 0 < root.most <= 10
 
     run(main())
