@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from pellucid.atoms import Unpersistable, make_date, make_decimal
+from pellucid.atoms import Unpersistable, make_date, make_decimal, tag_of
 from pellucid.errors import InsecureJelly
 
 
@@ -69,6 +69,21 @@ def test_dates(tag: bytes, text: bytes, value: object) -> None:
 def test_dates_that_are_none(tag: bytes, text: bytes) -> None:
     with pytest.raises(InsecureJelly, match=f"a {tag.decode()} that is none"):
         make_date(tag, text)
+
+
+def test_the_tags_of_types() -> None:
+    assert tag_of(Decimal) == b"decimal"
+    assert tag_of(datetime.datetime) == b"datetime"
+    assert tag_of(datetime.timedelta) == b"timedelta"
+    for other in (int, datetime.tzinfo, type("Day", (datetime.date,), {})):
+        assert tag_of(other) is None
+
+
+def test_a_type_that_can_not_be_hashed_has_no_tag() -> None:
+    class Meta(type):
+        __hash__ = None  # type: ignore[assignment]
+
+    assert tag_of(Meta("Odd", (), {})) is None
 
 
 def test_unpersistable() -> None:

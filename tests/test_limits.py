@@ -1,6 +1,9 @@
 """Every number, where it acts in the core."""
 
+import copy
 import dataclasses
+import inspect
+import pickle
 import pydoc
 import re
 from typing import Any
@@ -76,6 +79,31 @@ def test_the_numbers_can_be_set_and_not_changed() -> None:
         limits.items = 6  # type: ignore[misc]
     with pytest.raises(TypeError):
         Limits(5)  # type: ignore[call-arg]
+
+
+def test_limits_are_values() -> None:
+    limits = Limits(items=5)
+    assert repr(limits).startswith("Limits(string_bytes=655360, list_items=655360, ")
+    assert ", items=5, " in repr(limits)
+    assert eval(repr(limits)) == limits
+    assert limits == Limits(items=5)
+    assert hash(limits) == hash(Limits(items=5))
+    assert limits != Limits()
+    assert limits != 5
+    assert dataclasses.replace(limits, items=Limits().items) == Limits()
+    assert copy.copy(limits) == pickle.loads(pickle.dumps(limits)) == limits
+    assert not hasattr(limits, "__dict__")
+
+
+def test_the_signature_names_each() -> None:
+    given = inspect.signature(Limits).parameters
+    assert [*given] == [field.name for field in dataclasses.fields(Limits)]
+    for field in dataclasses.fields(Limits):
+        shown = given[field.name]
+        assert shown.kind is inspect.Parameter.KEYWORD_ONLY
+        assert (shown.default, shown.annotation) == (field.default, field.type)
+    with pytest.raises(TypeError, match=r"^Limits\.__init__\(\) got an unexpected keyword .*'x'"):
+        Limits(x=1)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Limits)])

@@ -14,6 +14,7 @@ CORE = (
     "limits",
     "ledger",
     "octets",
+    "records",
     "banana",
     "states",
     "flavors",

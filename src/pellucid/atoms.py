@@ -1,22 +1,19 @@
 """What jelly makes of the items in a decimal, a date and what could not be sent."""
 
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from typing import Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 from .banana import Sexp
 from .errors import InsecureJelly
 
-__all__ = ["Unpersistable", "make_date", "make_decimal"]
+if TYPE_CHECKING:
+    from decimal import Decimal
 
-# Each with the number of fields it takes, at least and at most.
-_DATES: Final[dict[bytes, tuple[Callable[..., object], int, int]]] = {
-    b"datetime": (datetime, 3, 7),
-    b"date": (date, 3, 3),
-    b"time": (time, 0, 4),
-    b"timedelta": (timedelta, 3, 3),
-}
+__all__ = ["Unpersistable", "make_date", "make_decimal", "tag_of"]
+
+# The number of fields each takes, at least and at most.
+_DATES: Final = {b"datetime": (3, 7), b"date": (3, 3), b"time": (0, 4), b"timedelta": (3, 3)}
 
 
 class Unpersistable:
@@ -40,15 +37,42 @@ class Unpersistable:
         return f"Unpersistable({self.reason!r})"
 
 
-def make_decimal(number: Sexp, exponent: Sexp) -> Decimal:
+@cache
+def _types() -> dict[bytes, Callable[..., object]]:
+    # Loaded when they are first needed, for that takes long, and most programs send none of them.
+    from datetime import date, datetime, time, timedelta  # noqa: PLC0415
+    from decimal import Decimal  # noqa: PLC0415
+
+    return {
+        b"decimal": Decimal,
+        b"datetime": datetime,
+        b"date": date,
+        b"time": time,
+        b"timedelta": timedelta,
+    }
+
+
+@cache
+def _tags() -> dict[int, bytes]:
+    # By id, as there are types that can't be hashed. These here stay.
+    return {id(kind): tag for tag, kind in _types().items()}
+
+
+def tag_of(kind: type) -> bytes | None:
+    """Give the tag of the type of a decimal or a date, None for any other type."""
+    return _tags().get(id(kind))
+
+
+def make_decimal(number: Sexp, exponent: Sexp) -> "Decimal":
     """Give number * 10**exponent, not rounded. Raises InsecureJelly if it is out of range."""
     if type(number) is not int or type(exponent) is not int:
         raise InsecureJelly("a decimal has to be two integers")
+    make: Any = _types()[b"decimal"]
     try:
         # Made of text it is not rounded.
-        value = Decimal(f"{number}E{exponent}")
+        value: Decimal = make(f"{number}E{exponent}")
     except ArithmeticError:
-        value = Decimal("NaN")
+        value = make("NaN")
     # Where the context traps nothing there is no exception.
     if not value.is_finite():
         raise InsecureJelly("a decimal has an exponent that is out of range")
@@ -57,11 +81,11 @@ def make_decimal(number: Sexp, exponent: Sexp) -> Decimal:
 
 def make_date(tag: bytes, text: bytes) -> object:
     """Give a datetime, date, time or timedelta made of decimal numbers with spaces between."""
-    make, least, most = _DATES[tag]
+    least, most = _DATES[tag]
     try:
         numbers = [int(part) for part in text.split(None, most)]
         if not least <= len(numbers) <= most:
             raise ValueError
-        return make(*numbers)
+        return _types()[tag](*numbers)
     except (ValueError, OverflowError):
         raise InsecureJelly(f"a {tag.decode()} that is none") from None

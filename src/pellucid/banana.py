@@ -6,13 +6,13 @@ then for two of the types a body. (Wire document, sections 1 to 3.)
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from struct import Struct
 from typing import Any, Final, TypeAlias
 
 from . import octets
 from .errors import LimitExceeded, PBError, RemoteProtocolError
 from .limits import Limits
+from .records import Record
 
 __all__ = [
     "DEPTH", "DIALECTS", "FLOAT", "INT", "LIST", "LONGINT", "LONGNEG", "NEG", "NONE", "PB",
@@ -48,24 +48,30 @@ _LISTS: Final = tuple(bytes((n, _LIST)) for n in range(0x80))
 _STRINGS: Final = tuple(bytes((n, _STRING)) for n in range(0x80))
 
 
-@dataclass(frozen=True)
-class Dialect:
+class Dialect(Record):
     """A name and a vocabulary. The word `words[i]` has the number i + 1."""
+
+    __slots__ = ("keys", "longest", "name", "numbers", "tokens", "words")
+    __match_args__ = ("name", "words")
 
     name: str
     words: tuple[bytes, ...]
-    numbers: dict[bytes, int] = field(init=False, repr=False, compare=False)
-    tokens: dict[bytes, bytes] = field(init=False, repr=False, compare=False)
-    longest: int = field(init=False, repr=False, compare=False)
+    numbers: dict[bytes, int]
+    tokens: dict[bytes, bytes]
+    longest: int
     # For encoders, to remember what they made of keys.
-    keys: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    keys: dict[str, bytes]
 
-    def __post_init__(self) -> None:
-        numbers = {word: number for number, word in enumerate(self.words, 1)}
-        tokens = {word: _token(number, _VOCAB) for word, number in numbers.items()}
-        object.__setattr__(self, "numbers", numbers)
-        object.__setattr__(self, "tokens", tokens)
-        object.__setattr__(self, "longest", max(map(len, self.words), default=0))
+    def __init__(self, name: str, words: tuple[bytes, ...]) -> None:
+        numbers = {word: number for number, word in enumerate(words, 1)}
+        super().__init__(
+            name=name,
+            words=words,
+            numbers=numbers,
+            tokens={word: _token(number, _VOCAB) for word, number in numbers.items()},
+            longest=max(map(len, words), default=0),
+            keys={},
+        )
 
 
 def _token(n: int, kind: int) -> bytes:

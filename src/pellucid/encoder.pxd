@@ -74,4 +74,3 @@ cdef class Encoder:
     cdef object _rare(self, value, kind, Py_ssize_t depth)
     cdef object _adapted(self, value, kind, Py_ssize_t depth)
     cdef object _decimal(self, value)
-    cdef object _date(self, bytes word, text)

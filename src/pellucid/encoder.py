@@ -1,12 +1,11 @@
 """From objects to the bytes of a message, in one pass. (Wire document, sections 4 and 5.)"""
 
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from operator import is_not
 from typing import Any, Final
 
 from . import octets
+from .atoms import tag_of
 from .banana import DEPTH, Dialect, Sexp, encode, int_token, list_header, string_token
 from .errors import InsecureJelly, LimitExceeded, full_name
 from .limits import Limits
@@ -566,21 +565,15 @@ class Encoder:
         if write is not None and not isinstance(value, type):
             self._level = depth
             write(value, self)
-        elif kind is Decimal:
-            self._decimal(value)
-        elif kind is datetime:
-            _naive(value, kind)
-            day = f"{value.year} {value.month} {value.day}"
-            self._date(b"datetime", f"{day} {_clock(value)}")
-        elif kind is date:
-            self._date(b"date", f"{value.year} {value.month} {value.day}")
-        elif kind is time:
-            _naive(value, kind)
-            self._date(b"time", _clock(value))
-        elif kind is timedelta:
-            self._date(b"timedelta", f"{value.days} {value.seconds} {value.microseconds}")
-        else:
+            return
+        tag = tag_of(kind)
+        if tag is None:
             self._adapted(value, kind, depth)
+        elif tag == b"decimal":
+            self._decimal(value)
+        else:
+            text = _date_text(tag, value)
+            self.out.append(list_header(2) + self._words[tag] + self.string(text.encode()))
 
     def _adapted(self, value: Any, kind: type, depth: int) -> None:
         adapted = None if self.host is None else self.host.adapt(value)
@@ -592,11 +585,11 @@ class Encoder:
         else:
             raise InsecureJelly(f"a {full_name(kind)} can't be sent")
 
-    def _decimal(self, value: Decimal) -> None:
+    def _decimal(self, value: Any) -> None:
         sign, digits, exponent = value.as_tuple()
         if not isinstance(exponent, int):
             raise InsecureJelly("a decimal.Decimal that is not finite can't be sent")
-        number = int(Decimal((sign, digits, 0)))
+        number = int(type(value)((sign, digits, 0)))
         self.out.append(
             list_header(3)
             + self._words[b"decimal"]
@@ -604,17 +597,16 @@ class Encoder:
             + int_token(exponent, self._bits)
         )
 
-    def _date(self, word: bytes, text: str) -> None:
-        self.out.append(list_header(2) + self._words[word] + self.string(text.encode()))
 
-
-def _naive(value: datetime | time, kind: type) -> None:
+def _date_text(tag: bytes, value: Any) -> str:
+    if tag == b"timedelta":
+        return f"{value.days} {value.seconds} {value.microseconds}"
+    if tag == b"date":
+        return f"{value.year} {value.month} {value.day}"
     if value.tzinfo is not None:
-        raise InsecureJelly(f"a {full_name(kind)} with a time zone can't be sent")
-
-
-def _clock(value: datetime | time) -> str:
-    return f"{value.hour} {value.minute} {value.second} {value.microsecond}"
+        raise InsecureJelly(f"a {full_name(type(value))} with a time zone can't be sent")
+    clock = f"{value.hour} {value.minute} {value.second} {value.microsecond}"
+    return clock if tag == b"time" else f"{value.year} {value.month} {value.day} {clock}"
 
 
 def _count_items(data: bytes) -> int:

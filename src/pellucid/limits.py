@@ -6,7 +6,9 @@ from typing import ClassVar
 __all__ = ["Limits"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+# The methods are written here, as those that it would write for so many fields are long, and to
+# compile them takes longer than to load any module of ours.
+@dataclass(frozen=True, kw_only=True, slots=True, init=False, repr=False, eq=False)
 class Limits:
     """What one connection may cost. Sizes are bytes, times are seconds, the others are counts.
 
@@ -101,6 +103,40 @@ class Limits:
     stall_time: float = 60.0
     close_time: float = 5.0
 
+    def __init__(
+        self,
+        *,
+        string_bytes: int = string_bytes,
+        list_items: int = list_items,
+        integer_bits: int = integer_bits,
+        message_bytes: int = message_bytes,
+        items: int = items,
+        depth_received: int = depth_received,
+        depth_sent: int = depth_sent,
+        hash_steps: int = hash_steps,
+        hash_collisions: int = hash_collisions,
+        references_held: int = references_held,
+        references_exported: int = references_exported,
+        caches_held: int = caches_held,
+        cache_bytes: int = cache_bytes,
+        caches_exported: int = caches_exported,
+        remembered_ids: int = remembered_ids,
+        calls_pending: int = calls_pending,
+        calls_running: int = calls_running,
+        calls_waiting: int = calls_waiting,
+        waiting_bytes: int = waiting_bytes,
+        out_bytes: int = out_bytes,
+        calls_per_turn: int = calls_per_turn,
+        logins_pending: int = logins_pending,
+        handshake_time: float = handshake_time,
+        stall_time: float = stall_time,
+        close_time: float = close_time,
+    ) -> None:
+        given = locals()
+        for field in fields(self):
+            object.__setattr__(self, field.name, given[field.name])
+        self.__post_init__()
+
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
@@ -115,6 +151,21 @@ class Limits:
             raise ValueError("limits.integer_bits is from 32 to the wire's own 448")
         if max(self.depth_received, self.depth_sent) > 256:
             raise ValueError("limits.depth_received and limits.depth_sent can't be above 256")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Limits) and type(other) is type(self):
+            return self._all() == other._all()
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._all().values()))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self._all().items())
+        return f"{type(self).__qualname__}({shown})"
+
+    def _all(self) -> dict[str, float]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def _check_type(name: str, value: object, is_time: bool) -> None:

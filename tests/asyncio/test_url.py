@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pellucid.asyncio import url as urls
 from pellucid.asyncio.url import DEFAULT_PORT, Address, parse
 
 
@@ -12,7 +13,13 @@ from pellucid.asyncio.url import DEFAULT_PORT, Address, parse
     [
         ("pb://localhost", Address("localhost", 8787)),
         ("pb://localhost/", Address("localhost", 8787)),
+        ("pb://localhost//", Address("localhost", 8787)),
         ("pb://localhost:", Address("localhost", 8787)),
+        ("pb://localhost:/", Address("localhost", 8787)),
+        ("pb://localhost:007/", Address("localhost", 7)),
+        ("pb://localhost:000007", Address("localhost", 7)),
+        ("pb://a_b.ORG", Address("a_b.org", 8787)),
+        ("pb://192.0.2.1:65535/", Address("192.0.2.1", 65535)),
         ("pb://localhost:0", Address("localhost", 0)),
         ("pb://Example.ORG:1", Address("example.org", 1)),
         ("pb://[::1]:65535", Address("::1", 65535)),
@@ -63,6 +70,25 @@ def test_what_is_no_url_is_refused_with_the_reason(url: str, text: str) -> None:
     with pytest.raises(ValueError, match=text) as caught:
         parse(url)
     assert repr(url) in str(caught.value)
+
+
+@given(
+    st.sampled_from(["pb", "pbs", "PB", ""]),
+    st.text("aZ0.-_:/[]@?#%\u00e9\u0663 \n", max_size=8),
+    st.text("0129:-_+/\u0663 ", max_size=7),
+)
+def test_the_short_way_reads_the_same(scheme: str, host: str, port: str) -> None:
+    """Most URLs are read without the library that reads them all."""
+    for url in (f"{scheme}://{host}:{port}", f"{scheme}://{host}"):
+        try:
+            wanted: Address | str = urls._read(url)
+        except ValueError as error:
+            wanted = str(error)
+        try:
+            found: Address | str = parse(url)
+        except ValueError as error:
+            found = str(error)
+        assert found == wanted
 
 
 def test_the_last_mode_counts() -> None:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LocalProtocolError
 from ..events import CallReceived
+from ..records import Record
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -18,17 +18,21 @@ __all__ = ["CurrentCall", "current_call", "invoke"]
 _current: ContextVar[tuple[Any, Any, str]] = ContextVar("pellucid.current_call")
 
 
-@dataclass(frozen=True, slots=True)
-class CurrentCall:
+class CurrentCall(Record):
     """The call that a method is running for.
 
     `connection` is where it came from, `perspective` on whose behalf (None where nobody has logged
     in) and `name` what was called.
     """
 
+    __slots__ = __match_args__ = ("connection", "perspective", "name")
+
     connection: "Connection"
     perspective: Any
     name: str
+
+    def __init__(self, connection: "Connection", perspective: Any, name: str) -> None:
+        super().__init__(connection=connection, perspective=perspective, name=name)
 
 
 def current_call() -> CurrentCall:

@@ -67,7 +67,7 @@ async def listen(
     sockets = _tcp_sockets(list(hosts), address.port)
     port = sockets[0].getsockname()[1]
     names = [address.host, *(str(sock.getsockname()[0]) for sock in sockets)]
-    urls = dict.fromkeys(str(replace(address, host=name, port=port)) for name in names)
+    urls = dict.fromkeys(str(Address(name, port, tls=address.tls)) for name in names)
     return await _serve(accept, Listening(tuple(urls), ()), sockets)
 
 

@@ -5,11 +5,11 @@ import contextlib
 import os
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol, TypeVar, cast
 
 from ..errors import ConnectionLost
 from ..limits import Limits
+from ..records import Record
 from .url import Address
 
 __all__ = [
@@ -140,19 +140,40 @@ def check(address: Address, context: Any, role: str) -> None:
 # Who the other side is.
 
 
-@dataclass(frozen=True)
-class Certificate:
+class Certificate(Record):
     """What the certificate of the other side says of it. It was verified.
 
     `common_name` is "" if there is none, `der` is the whole certificate.
     """
 
-    common_name: str = ""
-    dns_names: tuple[str, ...] = ()
-    email_addresses: tuple[str, ...] = ()
-    uris: tuple[str, ...] = ()
-    ip_addresses: tuple[str, ...] = ()
-    der: bytes = b""
+    __slots__ = __match_args__ = (
+        *("common_name", "dns_names", "email_addresses", "uris", "ip_addresses", "der"),
+    )
+
+    common_name: str
+    dns_names: tuple[str, ...]
+    email_addresses: tuple[str, ...]
+    uris: tuple[str, ...]
+    ip_addresses: tuple[str, ...]
+    der: bytes
+
+    def __init__(
+        self,
+        common_name: str = "",
+        dns_names: tuple[str, ...] = (),
+        email_addresses: tuple[str, ...] = (),
+        uris: tuple[str, ...] = (),
+        ip_addresses: tuple[str, ...] = (),
+        der: bytes = b"",
+    ) -> None:
+        super().__init__(
+            common_name=common_name,
+            dns_names=dns_names,
+            email_addresses=email_addresses,
+            uris=uris,
+            ip_addresses=ip_addresses,
+            der=der,
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
