@@ -46,7 +46,8 @@ cdef class Exports:
     cdef readonly Ids ids
     cdef Ledger _ledger
     cdef object _report
-    cdef dict _by_luid, _by_key, _names
+    cdef dict _by_luid, _by_key
+    cdef readonly dict _names
     cdef Remembered _remembered
     cdef bint _open
 
