@@ -17,7 +17,8 @@ from .waiting cimport Waiting
 @cython.final
 cdef class Broker:
     cdef object __weakref__
-    cdef readonly object limits, registry, tracebacks, dialect, cache_exports, cache_imports
+    cdef readonly object limits, registry, dialect, cache_exports, cache_imports
+    cdef public object tracebacks
     cdef readonly Ledger ledger
     cdef readonly bint ready, closed
     cdef readonly Exports exports

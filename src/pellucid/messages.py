@@ -292,15 +292,12 @@ class Writer:
         """
         encoder = self._encoder
         word = self._names.get(name)
-        encoder.out.extend(
-            (
-                self._update if update else self._call,
-                banana.int_token(request),
-                self._id(luid),
-                self._name(name) if word is None else word,
-                _WANTED if wants_answer else _UNWANTED,
-            )
-        )
+        if word is None:
+            word = self._name(name)
+        head = self._update if update else self._call
+        number, subject = banana.int_token(request), self._id(luid)
+        wanted = _WANTED if wants_answer else _UNWANTED
+        encoder.out.extend((head, number, subject, word, wanted))
         encoder.unit(args, "arguments")
         if kwargs:
             encoder.unit(kwargs, "keywords")

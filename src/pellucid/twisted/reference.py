@@ -46,7 +46,6 @@ class _Owed(ref["RemoteReference"]):
         self.releases.owe(self.luid, 1)
 
 
-@total_ordering
 @implementer(IUnjellyable)
 class RemoteReference(references.RemoteReference, Serializable, Ephemeral):
     """A handle on an object of the other side. `broker` is the connection, `luid` the id on it.
@@ -154,6 +153,23 @@ class RemoteReference(references.RemoteReference, Serializable, Ephemeral):
         if not isinstance(other, RemoteReference):
             return NotImplemented
         return bool(_rank(self) < _rank(other))
+
+    # Compiled, the class above seems to have these, and total_ordering would leave them out.
+
+    def __le__(self, other: object) -> bool:
+        if not isinstance(other, RemoteReference):
+            return NotImplemented
+        return bool(_rank(self) <= _rank(other))
+
+    def __gt__(self, other: object) -> bool:
+        if not isinstance(other, RemoteReference):
+            return NotImplemented
+        return bool(_rank(self) > _rank(other))
+
+    def __ge__(self, other: object) -> bool:
+        if not isinstance(other, RemoteReference):
+            return NotImplemented
+        return bool(_rank(self) >= _rank(other))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return Ephemeral.__reduce__(self)
