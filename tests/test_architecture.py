@@ -26,7 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ledger": {"errors", "limits"},
     "octets": set(),
     "records": set(),
-    "banana": {"errors", "limits", "octets", "records"},
+    "heap": set(),
+    "banana": {"errors", "heap", "limits", "octets", "records"},
     "states": {"errors"},
     "places": {"banana"},
     "registry": {"atoms", "errors", "flavors", "places", "states"},
@@ -38,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "parts": {"banana", "errors", "limits", "places"},
     "encoder": {
         *{"banana", "registry", "limits", "errors", "ports", "atoms", "places", "selfcycles"},
-        *{"octets", "parts"},
+        *{"heap", "octets", "parts"},
     },
     "decoder": {
         *{"banana", "registry", "limits", "errors", "ports", "atoms", "holes", "hashing"},

@@ -15,6 +15,7 @@ CORE = (
     "ledger",
     "octets",
     "records",
+    "heap",
     "banana",
     "states",
     "flavors",
@@ -86,4 +87,4 @@ def is_compiled(name: str) -> bool:
 
 def exists(name: str) -> bool:
     """Whether the module has been written."""
-    return (SOURCE / f"{name}.py").exists()
+    return (SOURCE / f"{name.replace('.', '/')}.py").exists()

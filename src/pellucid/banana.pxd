@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t
 from pellucid cimport octets
 
 cdef int _LIST, _INT, _STRING, _NEG, _FLOAT, _LONGINT, _LONGNEG, _VOCAB, _BITS, _DEPTH
-cdef int64_t _HUGE, _ROOM, _LARGE, _MANY
+cdef int64_t _HUGE, _ROOM, _LARGE, _LONG, _MANY
 cdef object _DOUBLE
 cdef tuple _LISTS, _STRINGS
 

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from . import octets
 from .errors import LimitExceeded, PBError, RemoteProtocolError
+from .heap import LONG, keep_room
 from .limits import Limits
 from .records import Record
 
@@ -40,6 +41,7 @@ _MANY: Final = 32
 _ROOM: Final = 64 * 1024
 # A piece of a message that is not smaller is kept as it came.
 _LARGE: Final = 4096
+_LONG: Final = LONG
 
 _DOUBLE: Final = Struct(">d")
 
@@ -405,6 +407,8 @@ class Framer:
             message = b"".join(self._parts)
             self._parts.clear()
             self._held = 0
+            if len(message) > _LONG:
+                keep_room()
         else:
             message = data[start:pos]
         self.copied += len(message)

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 
 from pellucid cimport octets
 
-cdef int _LIST, _STRING, _FLOAT, _KEYS, _LONGEST_KEY
+cdef int _LIST, _STRING, _FLOAT, _LONG, _KEYS, _LONGEST_KEY
 cdef tuple _LISTS, _STRINGS, _TEXTS
 
 @cython.locals(items=int64_t, n=int64_t, shift=int, pos=Py_ssize_t, end=Py_ssize_t, kind=int)

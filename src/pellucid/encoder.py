@@ -8,6 +8,7 @@ from . import octets
 from .atoms import tag_of
 from .banana import DEPTH, Dialect, Sexp, encode, int_token, list_header, string_token
 from .errors import InsecureJelly, LimitExceeded, full_name
+from .heap import LONG, keep_room
 from .limits import Limits
 from .parts import Part, flatten
 from .places import attribute_step, step_of
@@ -20,6 +21,7 @@ __all__ = ["Encoder"]
 _LIST: Final = 0x80
 _STRING: Final = 0x82
 _FLOAT: Final = 0x84
+_LONG: Final = LONG
 
 # The peers in any other may be Twisted's.
 _OWN_DIALECT: Final = "pellucid"
@@ -316,6 +318,8 @@ class Encoder:
                     limit="items",
                     value=items,
                 )
+        if size > _LONG:
+            keep_room()
         return data
 
     def unit(self, value: object, where: str) -> None:
