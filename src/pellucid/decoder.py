@@ -772,7 +772,7 @@ class Decoder:
 
     def _luid(self) -> Any:
         luid = self.item()
-        if not is_id(luid):
+        if not (type(luid) is int and 0 <= luid < _PLAIN) and not is_id(luid):
             raise InsecureJelly("an id has to be an integer or a byte string, and short")
         return luid
 

@@ -36,6 +36,7 @@ cdef class Encoder:
     cpdef write_cache(self, obj, tag, state_for, key=*)
     cpdef write_cached(self, luid)
     cpdef write_lcache(self, luid)
+    cdef object _by_id(self, bytes word, luid)
     @cython.locals(level=Py_ssize_t, outer_head=Py_ssize_t, at=Py_ssize_t)
     cpdef write_parts(self, obj, build)
     @cython.locals(level=Py_ssize_t, head=Py_ssize_t)

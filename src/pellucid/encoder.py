@@ -150,11 +150,11 @@ class Encoder:
 
     def write_remote(self, luid: int | bytes) -> None:
         """Write a reference to an own object."""
-        self.write_sexp([b"remote", luid])
+        self._by_id(b"remote", luid)
 
     def write_local(self, luid: int | bytes) -> None:
         """Write a reference to an object of the other side."""
-        self.write_sexp([b"local", luid])
+        self._by_id(b"local", luid)
 
     def write_copy(self, obj: object, tag: str, state_for: Callable[[Any], Any]) -> None:
         """Write a copy of `obj`, whose state `state_for(perspective)` gives (section 10).
@@ -193,11 +193,15 @@ class Encoder:
 
     def write_cached(self, luid: int | bytes) -> None:
         """Write an own cache that the other side has."""
-        self.write_sexp([b"cached", luid])
+        self._by_id(b"cached", luid)
 
     def write_lcache(self, luid: int | bytes) -> None:
         """Write the copy of a cache of the other side."""
-        self.write_sexp([b"lcache", luid])
+        self._by_id(b"lcache", luid)
+
+    def _by_id(self, word: bytes, luid: int | bytes) -> None:
+        token = int_token(luid, self._bits) if isinstance(luid, int) else self.string(luid)
+        self.out.append(list_header(2) + string_token(word, self.dialect) + token)
 
     def write_parts(self, obj: object, build: Callable[[], Any]) -> None:
         """Write `obj` as the s-expression that `build()` puts together.
