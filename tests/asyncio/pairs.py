@@ -110,6 +110,22 @@ def _giving(connection: Connection) -> Callable[[], Connection]:
     return lambda: connection
 
 
+async def outside(act: Callable[[], object]) -> None:
+    """Call `act` as a transport would be: by the loop, and by no task."""
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def called() -> None:
+        try:
+            act()
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    asyncio.get_running_loop().call_soon(called)
+    await done
+
+
 @asynccontextmanager
 async def pair(
     root: object = None,

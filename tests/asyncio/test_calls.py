@@ -324,6 +324,25 @@ def test_a_future_that_a_method_gave_is_cancelled_when_the_connection_ends(run: 
     run(main())
 
 
+def test_a_future_of_another_loop_is_refused(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    other = asyncio.new_event_loop()
+
+    class Root(pellucid.Root):
+        def remote_give(self) -> "asyncio.Future[Any]":
+            return other.create_future()
+
+    async def main() -> None:
+        async with pair(Root()) as (client, _):
+            error = await failure(client.root.call("give"))
+            assert "attached to a different loop" in str(error)
+
+    try:
+        run(main())
+    finally:
+        other.close()
+    assert "Traceback" in caplog.text
+
+
 def test_what_a_call_back_gives_is_relayed_without_a_task(run: Run) -> None:
     class Thing(pellucid.Referenceable):
         def remote_ping(self) -> str:

@@ -1,6 +1,7 @@
 """What happens in one turn, and what waits for the next."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.asyncio.pairs import (
     Thing,
     Waiting,
     failure,
+    outside,
     pair,
     tables,
     turn,
@@ -220,6 +222,136 @@ def test_what_awaits_an_answer_may_end_the_connection(run: Run) -> None:
                 await second
             with pytest.raises(DeadReferenceError):
                 await client.root.call("echo", 3)
+
+    run(main())
+
+
+class Noting(pellucid.Referenceable):
+    """Notes what happens, in its order."""
+
+    def __init__(self, client: Connection) -> None:
+        self.client = client
+        self.order: list[str] = []
+
+    async def wait(self, call: "asyncio.Future[Any]", name: str) -> None:
+        try:
+            await call
+        except pellucid.Error:
+            name += " failed"
+        self.order.append(name)
+
+    async def remote_note(self) -> None:
+        self.order.append("note")
+
+    def remote_cut(self) -> None:
+        self.order.append("cut begins")
+        self.client.abort()
+        self.order.append("cut ends")
+
+    def remote_odd(self) -> object:
+        return Odd()
+
+
+class Odd(pellucid.Copyable):
+    def state_to_copy(self) -> dict[str, object]:
+        raise SystemExit(3)
+
+
+class Telling(Echo):
+    """Calls back, and does not wait for it."""
+
+    def remote_fail(self) -> None:
+        raise pellucid.Error("no")
+
+    def remote_tell(self, thing: pellucid.RemoteReference, name: str) -> str:
+        thing.notify(name)
+        return name
+
+    def remote_ask(self, thing: pellucid.RemoteReference, name: str) -> None:
+        thing.call(name).add_done_callback(lambda call: call.exception())
+
+
+def test_who_awaits_an_answer_does_not_overtake_who_awaits_an_earlier_error(run: Run) -> None:
+    async def main() -> None:
+        async with pair(Telling()) as (client, _):
+            thing = Noting(client)
+            names = ["echo", "fail", "echo", "fail", "echo"]
+            await asyncio.gather(
+                *[
+                    thing.wait(client.root.call(name, *[0] * (name == "echo")), f"{n} {name}")
+                    for n, name in enumerate(names)
+                ]
+            )
+            assert thing.order == ["0 echo", "1 fail failed", "2 echo", "3 fail failed", "4 echo"]
+
+    run(main())
+
+
+def test_a_call_that_came_before_an_answer_starts_before_that_is_looked_at(
+    run: Run, eager: bool
+) -> None:
+    async def main() -> None:
+        async with pair(Telling(), eager=eager) as (client, _):
+            thing = Noting(client)
+            await thing.wait(client.root.call("tell", thing, "note"), "answer")
+            assert thing.order == ["note", "answer"]
+
+    run(main())
+
+
+class Keeping:
+    """Takes what is written, in place of a transport."""
+
+    def __init__(self) -> None:
+        self.data: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.data.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+async def in_one_read(client: Connection, server: Connection, name: str) -> tuple[Noting, Any]:
+    """Have an answer and a call back arrive together. Gives what does that, when it is called."""
+    thing = Noting(client)
+    transport, kept = server._out._transport, Keeping()
+    server._out._transport = kept  # type: ignore[assignment]
+    waiting = asyncio.create_task(thing.wait(client.root.call("echo", 1), "answer"))
+    await turn()
+    client.root.notify("ask", thing, name)
+    await until(lambda: name.encode() in b"".join(kept.data))
+    server._out._transport = transport
+    assert not waiting.done()
+    return thing, lambda: client.data_received(b"".join(kept.data))
+
+
+def test_nothing_goes_on_in_the_middle_of_a_method_that_ends_the_connection(run: Run) -> None:
+    async def main() -> None:
+        async with pair(Telling()) as (client, server):
+            thing, arrive = await in_one_read(client, server, "cut")
+            await outside(arrive)
+            assert thing.order == ["cut begins", "cut ends", "answer"]
+
+    run(main())
+
+
+def test_a_turn_that_ends_the_program_loses_nobody_who_awaits_an_answer(run: Run) -> None:
+    async def main() -> None:
+        async with pair(Telling()) as (client, server):
+            thing, arrive = await in_one_read(client, server, "odd")
+
+            def act() -> None:
+                with pytest.raises(SystemExit):
+                    arrive()
+                assert thing.order == []
+
+            await outside(act)
+            await until(lambda: thing.order == ["answer"])
+            assert await client.root.call("echo", 2) == 2
 
     run(main())
 

@@ -1,32 +1,15 @@
 """A task that awaits a future goes on when it is run, and everybody else an iteration later."""
 
 import asyncio
-from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 import pytest
 
 from pellucid.asyncio.wakeups import Wakeups
-from tests.asyncio.pairs import Run
+from tests.asyncio.pairs import Run, outside
 
 Loop = asyncio.AbstractEventLoop
-
-
-async def outside(act: Callable[[], object]) -> None:
-    """Call `act` as a transport would be: by the loop, and by no task."""
-    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def called() -> None:
-        try:
-            act()
-        except BaseException as error:
-            done.set_exception(error)
-        else:
-            done.set_result(None)
-
-    asyncio.get_running_loop().call_soon(called)
-    await done
 
 
 class Awaiting:
@@ -207,5 +190,68 @@ def test_a_future_of_another_kind_is_finished_the_usual_way(run: Run) -> None:
         found.finish(plain, 5)  # type: ignore[arg-type]
         assert plain.results == [5]
         assert not found.run()
+
+    run(main())
+
+
+def test_nobody_overtakes_who_hears_an_iteration_later(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        found, first, last = wakeups(), Awaiting(loop), Awaiting(loop)
+        called = loop.create_future()
+        order: list[str] = []
+        called.add_done_callback(lambda _: order.append("called"))
+        first.task.add_done_callback(lambda _: order.append("first"))
+        last.task.add_done_callback(lambda _: order.append("last"))
+        await asyncio.sleep(0)
+
+        def act() -> None:
+            found.finish(first.future, 5)
+            found.finish(called, None)
+            found.finish(last.future, 6)
+            assert found.run()
+            assert (first.got, last.got) == ([5, 5], [])
+            assert not found.run()
+
+        await outside(act)
+        await asyncio.gather(first.task, last.task)
+        assert last.got == [6, 6]
+        assert order == ["called", "first", "last"]
+
+    run(main())
+
+
+def test_in_the_next_turn_a_task_is_run_again(run: Run) -> None:
+    async def main() -> None:
+        found, waiting = wakeups(), Awaiting(asyncio.get_running_loop())
+        await asyncio.sleep(0)
+
+        def act() -> None:
+            found.usual = True
+            assert not found.run()
+            found.finish(waiting.future, 5)
+            assert found.run()
+            assert waiting.got == [5, 5]
+
+        await outside(act)
+        await waiting.task
+
+    run(main())
+
+
+def test_a_turn_that_is_cut_off_leaves_its_tasks_to_the_loop(run: Run) -> None:
+    async def main() -> None:
+        found, waiting = wakeups(), Awaiting(asyncio.get_running_loop())
+        await asyncio.sleep(0)
+
+        def act() -> None:
+            found.finish(waiting.future, 5)
+            found.put_off()
+            assert not found.run()
+            assert waiting.got == []
+
+        await outside(act)
+        await waiting.task
+        assert waiting.got == [5, 5]
 
     run(main())

@@ -115,7 +115,12 @@ class Calls:
             self._answer(call, result)
             return True
         # The result of another call, often. It may be the result of several.
-        if isinstance(result, asyncio.Future) and result not in self.running:
+        # One of another loop is done in another thread, and refused where a task awaits it.
+        if (
+            isinstance(result, asyncio.Future)
+            and result.get_loop() is self._loop
+            and result not in self.running
+        ):
             self.running[result] = call.name
             result.add_done_callback(_Following(self, call), context=context)
             return True

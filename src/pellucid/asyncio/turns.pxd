@@ -20,7 +20,7 @@ cdef class Turns:
     cdef public object transport
 
     cpdef updated(self, Py_ssize_t count)
-    @cython.locals(broker=Broker, out=Outgoing, stuck=bint)
+    @cython.locals(broker=Broker, out=Outgoing, stuck=bint, nested=bint)
     cpdef run(self)
     cdef object _start(self, CallReceived call)
     cdef object _read_or_not(self, bint stuck)

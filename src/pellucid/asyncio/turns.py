@@ -81,6 +81,9 @@ class Turns:
     def run(self) -> None:
         """Do all that can be done now."""
         broker, out = self._broker, self._out
+        # A method that ends the connection has a turn inside of the one that started it. Nothing
+        # that awaits an answer may go on in the middle of that method.
+        nested = out.in_turn
         out.in_turn = True
         try:
             while True:
@@ -90,17 +93,24 @@ class Turns:
                 else:
                     event = broker.next_event(self._left > 0 and not self._held)
                 if event is None:
-                    if not self._wakeups.run():
+                    if nested or not self._wakeups.run():
                         break
                 elif type(event) is CallReceived:
                     self._start(event)
                 elif type(event) is CallCompleted:
                     self._finish(event.waiter, event.value)
                 else:
+                    # It may be an error, and who awaits that goes on in the next iteration.
+                    self._wakeups.usual = True
                     self._handle(event)
+        except BaseException:
+            # Whoever ends the program waits for its tasks, and they would wait for ever.
+            self._wakeups.put_off()
+            self.go_on_soon()
+            raise
         finally:
             # Before the last write, so that a reference that dies meanwhile is not overlooked.
-            out.in_turn = False
+            out.in_turn = nested
         stuck = not broker.wants_data
         out.uncork()
         if (self._left <= self._few or broker.has_waiting) and not self.closing:
@@ -152,6 +162,8 @@ class Turns:
 
     def _hold(self) -> None:
         self._held = True
+        # An answer that arrives behind this call is not looked at before its first line.
+        self._wakeups.usual = True
         if self._resume is not None:
             # It would come before the first line of the task.
             self._resume.cancel()

@@ -9,5 +9,6 @@ cdef object _NAMES
 cdef class Wakeups:
     cdef object _loop, _failed
     cdef list _waiting
+    cdef public bint usual
 
     cpdef bint run(self) except -1

@@ -26,10 +26,11 @@ class Follower:
 class Wakeups:
     """The tasks to run at the end of a turn, whose futures are done.
 
-    `failed(error)` is called with what ends the program.
+    `failed(error)` is called with what ends the program. Set `usual` when something else of this
+    turn waits for the next iteration: all that is finished behind it does so too, in its order.
     """
 
-    __slots__ = ("_failed", "_loop", "_waiting")
+    __slots__ = ("_failed", "_loop", "_waiting", "usual")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, failed: Callable[[BaseException], None]
@@ -37,6 +38,7 @@ class Wakeups:
         self._loop = loop
         self._failed = failed
         self._waiting: list[tuple[Callable[..., object], Context, asyncio.Future[Any]]] = []
+        self.usual = False
 
     def finish(self, future: "asyncio.Future[Any]", value: Any) -> None:
         """Give a future its result, unless it is done. What awaits it is left for `run`.
@@ -48,17 +50,24 @@ class Wakeups:
         # The name is not public. A future without it, or with anything else in it, goes the usual
         # way.
         callbacks = getattr(future, "_callbacks", None)
-        if callbacks and len(callbacks) == 1 and current_task(self._loop) is None:
-            callback, context = callbacks[0]
-            if getattr(callback, "__name__", "") in _NAMES or isinstance(callback, Follower):
-                future.remove_done_callback(callback)
-                self._waiting.append((callback, context, future))
+        if callbacks and not self.usual:
+            self.usual = True
+            if len(callbacks) == 1 and current_task(self._loop) is None:
+                callback, context = callbacks[0]
+                if getattr(callback, "__name__", "") in _NAMES or isinstance(callback, Follower):
+                    future.remove_done_callback(callback)
+                    self._waiting.append((callback, context, future))
+                    self.usual = False
         future.set_result(value)
 
     def run(self) -> bool:
-        """Run the tasks, up to what they await next. Tell whether there were any."""
+        """Run the tasks, up to what they await next. Tell whether there were any.
+
+        If there were none the turn is over.
+        """
         waiting = self._waiting
         if not waiting:
+            self.usual = False
             return False
         self._waiting = []
         for callback, context, future in waiting:
@@ -70,3 +79,10 @@ class Wakeups:
             except BaseException as error:
                 self._failed(error)
         return True
+
+    def put_off(self) -> None:
+        """The turn was cut off: run all of them in the next iteration."""
+        waiting, self._waiting = self._waiting, []
+        self.usual = False
+        for callback, context, future in waiting:
+            self._loop.call_soon(callback, future, context=context)
