@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -455,5 +456,32 @@ def test_what_is_released_leaves_by_itself_in_the_end(run: Run) -> None:
             root.kept.clear()
             await until(lambda: tables(client) == (0, 0))
             assert len(spy.seen) == answered + 1
+
+    run(main())
+
+
+def test_what_is_released_waits_quietly_for_a_peer_that_does_not_read(run: Run) -> None:
+    class Root(Holder):
+        def remote_big(self) -> list[bytes]:
+            return [BIG] * 9
+
+    async def main() -> None:
+        root = Root()
+        async with pair(root, limits=Limits(out_bytes=1_000_000)) as (client, server):
+            await client.root.call("keep", [Thing() for _ in range(100)])
+            assert client._transport is not None
+            client._transport.pause_reading()
+            big = client.root.call("big")
+            await until(lambda: server._out.paused)
+            root.kept.clear()
+            # The moment had begun before there was no room, and ends now.
+            server._out._release()
+            used = time.process_time()
+            await asyncio.sleep(0.4)
+            assert time.process_time() - used < 0.1
+            assert server._broker.owes
+            client._transport.resume_reading()
+            assert len(await big) == 9
+            await until(lambda: tables(client) == (0, 0))
 
     run(main())

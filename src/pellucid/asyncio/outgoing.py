@@ -178,12 +178,12 @@ class Outgoing:
 
     def _release(self) -> None:
         self.releasing = False
-        if not self._broker.owes:
-            return
-        self._write()
-        if self._broker.owes:
-            # That was a part of very many.
-            self._loop.call_soon(self._release)
+        # Who has no room tells `uncork` when there is some.
+        if self._broker.owes and not self.paused:
+            self._write()
+            if self._broker.owes:
+                # That was a part of very many.
+                self.release_soon()
 
     def _write(self) -> None:
         data = self._broker.data_to_send()
