@@ -82,6 +82,20 @@ def test_a_broker_plays_one_of_two_parts() -> None:
         Broker("peer")
 
 
+def test_whom_a_broker_wakes() -> None:
+    class Face:
+        woken = 0
+
+        def _wake(self) -> None:
+            self.woken += 1
+
+    face, woken = Face(), []
+    Broker("client", face=face).wake()
+    Broker("client", face=face, wake=lambda: woken.append(1)).wake()
+    Broker("client").wake()
+    assert (face.woken, woken) == (1, [1])
+
+
 def test_the_server_begins() -> None:
     client, server = Side(Broker("client")), Side(Broker("server", root=Echo()))
     assert client.take() == b""

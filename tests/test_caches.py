@@ -64,7 +64,7 @@ class Holder:
     def __init__(self, **limits: int) -> None:
         self.ledger = Ledger(Limits(**limits))
         self.woken = 0
-        self.releases = Releases(self.ledger.limits, self.wake)
+        self.releases = Releases(self.ledger.limits, self)
         self.table = CacheImports(self.ledger, self.releases)
 
     def wake(self) -> None:

@@ -24,15 +24,22 @@ class Sender:
     def __init__(self, **limits: int) -> None:
         self.ledger = Ledger(Limits(**limits))
         self.tables = Tables(
-            self, self.ledger, self.reference, self.observer, lambda event: None, lambda: None
+            self,
+            self.ledger,
+            self.reference,
+            self.observer,
+            lambda owner, event: None,
         )
         self.outbox = Outbox(self.ledger, self.tables, NONE)
 
-    def reference(self, luid: int | bytes) -> RemoteReference:
-        return RemoteReference(self, luid)
+    def reference(self, owner: Any, luid: int | bytes) -> RemoteReference:
+        return RemoteReference(owner, luid)
 
-    def observer(self, luid: int, perspective: Any) -> CacheObserver:
-        return CacheObserver(self, luid, perspective)
+    def observer(self, owner: Any, luid: int, perspective: Any) -> CacheObserver:
+        return CacheObserver(owner, luid, perspective)
+
+    def wake(self) -> None:
+        pass
 
     def call(self, *args: Any, handle: Any = None, **kwargs: Any) -> None:
         handle = RemoteReference(self, b"root") if handle is None else handle
@@ -214,11 +221,11 @@ def test_what_is_sent_later_may_send_more() -> None:
     def later(count: int) -> None:
         order.append(count)
         if count < 3:
-            sender.outbox.later.append(lambda: later(count + 1))
+            sender.outbox.put_off(lambda: later(count + 1))
             sender.outbox.send_later()
 
-    sender.outbox.later.append(lambda: later(0))
-    sender.outbox.later.append(lambda: order.append(-1))
+    sender.outbox.put_off(lambda: later(0))
+    sender.outbox.put_off(lambda: order.append(-1))
     sender.outbox.send_later()
     assert order == [0, -1, 1, 2, 3]
 
@@ -229,7 +236,7 @@ def test_an_interrupt_goes_on() -> None:
     handle = RemoteReference(sender, 8)
     values = (Hook(fail(KeyboardInterrupt())),)
     sender.outbox.call_later(lambda *args: failed.append(args), 6, handle, "y", False, values, {})
-    sender.outbox.later.append(lambda: failed.append(None))
+    sender.outbox.put_off(lambda: failed.append(None))
     with pytest.raises(KeyboardInterrupt):
         sender.outbox.send_later()
     assert [type(error) for _, error in failed] == [KeyboardInterrupt]
@@ -274,7 +281,7 @@ def test_a_dialect_is_agreed() -> None:
 
 def test_nothing_is_written_when_the_connection_is_over() -> None:
     sender = Sender()
-    sender.outbox.later.append(lambda: None)
+    sender.outbox.put_off(lambda: None)
     sender.outbox.write(b"said before")
     sender.outbox.close()
     assert sender.outbox.take() == b"said before"

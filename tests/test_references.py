@@ -24,7 +24,11 @@ class Owner:
         self.ledger = Ledger(Limits(**limits))
         self.told: list[Released] = []
         self.ids = Ids()
-        self.table = Exports(self.ledger, self.ids, self.told.append)
+        self.table = Exports(self.ledger, self.ids, self, self.tell)
+
+    def tell(self, owner: object, event: Released) -> None:
+        assert owner is self
+        self.told.append(event)
 
     def released(self) -> list[Any]:
         targets = [event.target for event in self.told]
@@ -43,11 +47,11 @@ class Holder:
     def __init__(self, **limits: int) -> None:
         self.ledger = Ledger(Limits(**limits))
         self.woken = 0
-        self.releases = Releases(self.ledger.limits, self.wake)
-        self.imports = Imports(self.ledger, self.make, self.releases)
+        self.releases = Releases(self.ledger.limits, self)
+        self.imports = Imports(self.ledger, self, self.make, self.releases)
 
-    def make(self, luid: int | bytes) -> RemoteReference:
-        return RemoteReference(self, luid)
+    def make(self, owner: object, luid: int | bytes) -> RemoteReference:
+        return RemoteReference(owner, luid)
 
     def wake(self) -> None:
         self.woken += 1
@@ -252,6 +256,21 @@ def test_names_are_not_counted() -> None:
     prove_empty(table, ledger)
 
 
+def test_several_names() -> None:
+    table, ledger = exports()
+    first, second, third = Referenceable(), Referenceable(), Referenceable()
+    table.publish(b"root", first)
+    table.publish(b"more", second)
+    assert (table.lookup(b"root"), table.lookup(b"more")) == (first, second)
+    assert table.snapshot() == {b"root": (first, 1), b"more": (second, 1)}
+    table.publish(b"root", third)
+    table.publish(b"more", first)
+    assert table.snapshot() == {b"root": (third, 1), b"more": (first, 1)}
+    table.clear()
+    assert (table.lookup(b"root"), table.lookup(b"more")) == (None, None)
+    prove_empty(table, ledger)
+
+
 @pytest.mark.parametrize("luid", [77, -1, b"root", b"", None])
 def test_an_id_that_was_never_given_out(luid: object) -> None:
     table, _ = exports()
@@ -422,13 +441,13 @@ def test_a_finalizer_may_run_while_another_reference_is_received() -> None:
     holder = Holder()
     made: list[int | bytes] = []
 
-    def make(luid: int | bytes) -> RemoteReference:
+    def make(owner: object, luid: int | bytes) -> RemoteReference:
         made.append(luid)
         doomed.clear()
         gc.collect()
         return RemoteReference(holder, luid)
 
-    imports = Imports(holder.ledger, make, holder.releases)
+    imports = Imports(holder.ledger, holder, make, holder.releases)
     doomed: list[object] = []
     first = imports.receive(1)
     doomed.append([first])
@@ -452,8 +471,8 @@ def test_an_id_comes_again_while_its_reference_dies() -> None:
         again.extend(imports.receive(luid) for luid in (1, 2))
         releases.commit()
 
-    releases = Releases(holder.ledger.limits, wake)
-    imports = Imports(holder.ledger, holder.make, releases)
+    holder.wake = wake  # type: ignore[method-assign]
+    releases, imports = holder.releases, holder.imports
     cycle: list[object] = [imports.receive(1), imports.receive(2)]
     cycle.append(cycle)
     releases.commit()
@@ -566,11 +585,11 @@ def test_a_reference_that_outlives_the_table_is_silent() -> None:
 
 
 def test_a_handle_that_can_not_be_made_is_not_held() -> None:
-    def make(luid: int | bytes) -> RemoteReference:
+    def make(owner: object, luid: int | bytes) -> RemoteReference:
         raise MemoryError
 
     holder = Holder()
-    imports = Imports(holder.ledger, make, holder.releases)
+    imports = Imports(holder.ledger, holder, make, holder.releases)
     with pytest.raises(MemoryError):
         imports.receive(1)
     holder.releases.refuse([1])

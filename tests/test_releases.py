@@ -14,7 +14,9 @@ class Holder:
 
     def __init__(self, **limits: int) -> None:
         self.woken = 0
-        self.releases = Releases(Limits(**limits), self.wake)
+        self.releases = Releases(Limits(**limits), self)
+        # As whoever takes something in.
+        self.releases.check()
 
     def wake(self) -> None:
         self.woken += 1
@@ -75,7 +77,7 @@ def test_what_is_taken_is_cut() -> None:
 def test_a_refused_message() -> None:
     holder = Holder()
     counted = Gone(holder, 1, 5)
-    holder.releases.received.append(counted)
+    holder.releases.take_in(counted)
     holder.releases.refuse([1, (2,), 1])
     assert counted.count == 4
     assert holder.woken == 1
@@ -86,12 +88,13 @@ def test_a_refused_message() -> None:
 
 def test_a_message_that_was_read() -> None:
     holder = Holder()
-    counted = Gone(holder, 1, 5)
+    counted, other = Gone(holder, 1, 5), Gone(holder, 2)
     holder.releases.commit()
-    holder.releases.received.append(counted)
+    holder.releases.take_in(counted)
+    holder.releases.take_in(other)
     holder.releases.commit()
     holder.releases.refuse([])
-    assert counted.count == 5
+    assert (counted.count, other.count) == (5, 1)
 
 
 def test_there_is_room_for_as_many_as_may_be_held() -> None:
@@ -109,7 +112,7 @@ def test_when_the_connection_is_over_nothing_is_owed() -> None:
     holder = Holder()
     holder.releases.owe(1, 1)
     holder.releases.report(Gone(holder))
-    holder.releases.received.append(Gone(holder))
+    holder.releases.take_in(Gone(holder))
     holder.releases.check()
     holder.releases.clear()
     assert holder.take() == []
@@ -144,8 +147,15 @@ def test_things_go_away_in_any_thread() -> None:
     assert sorted(taken, key=lambda debt: debt if isinstance(debt, int) else -1) == list(range(400))
 
 
+def test_taking_in_more_loses_nothing_that_went() -> None:
+    holder = Holder()
+    holder.releases.report(Gone(holder, 5))
+    holder.releases.check()
+    assert holder.take() == [5]
+
+
 def test_what_went_first_is_released_first() -> None:
-    releases = Releases(Limits(), lambda: None)
+    releases = Holder().releases
     for luid in (3, 1, 2):
         releases.owe(luid, 2)
     assert releases.take(3) == [3, 3, 1]

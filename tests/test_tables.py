@@ -35,15 +35,17 @@ class Connection:
         self.ledger = Ledger(Limits())
         self.told: list[Released | Unobserved] = []
         self.woken = 0
-        self.tables = Tables(
-            self, self.ledger, self.reference, self.observer, self.told.append, self.wake
-        )
+        self.tables = Tables(self, self.ledger, self.reference, self.observer, self.tell)
 
-    def reference(self, luid: int | bytes) -> RemoteReference:
-        return RemoteReference(self, luid)
+    def reference(self, owner: Any, luid: int | bytes) -> RemoteReference:
+        return RemoteReference(owner, luid)
 
-    def observer(self, luid: int, perspective: Any) -> CacheObserver:
-        return CacheObserver(self, luid, perspective)
+    def observer(self, owner: Any, luid: int, perspective: Any) -> CacheObserver:
+        return CacheObserver(owner, luid, perspective)
+
+    def tell(self, owner: object, event: Released | Unobserved) -> None:
+        assert owner is self
+        self.told.append(event)
 
     def wake(self) -> None:
         self.woken += 1
@@ -110,6 +112,18 @@ def test_nothing_goes_over_another_connection() -> None:
         here.tables.home(there.tables.remote(7, None))
     with pytest.raises(InsecureJelly, match="only over the connection it came from"):
         here.tables.home_cache(there.tables.new_cache(8, RemoteStock))
+
+
+def test_tables_that_are_used_behind_the_end() -> None:
+    here = Connection()
+    here.tables.clear()
+    with pytest.raises(InsecureJelly, match="has ended"):
+        here.tables.cache(Stock(), None)
+    with pytest.raises(InsecureJelly, match="has ended"):
+        here.tables.remote(7, None)
+    with pytest.raises(InsecureJelly, match="has ended"):
+        here.tables.new_cache(8, RemoteStock)
+    here.prove_empty()
 
 
 def test_the_end() -> None:

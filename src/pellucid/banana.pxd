@@ -8,6 +8,7 @@ from pellucid cimport octets
 cdef int _LIST, _INT, _STRING, _NEG, _FLOAT, _LONGINT, _LONGNEG, _VOCAB, _BITS, _DEPTH
 cdef int64_t _HUGE, _ROOM, _LARGE, _LONG, _MANY
 cdef object _DOUBLE
+cdef bytearray _NO_ROOM
 cdef tuple _LISTS, _STRINGS
 
 @cython.locals(out=bytearray)
@@ -40,7 +41,7 @@ cdef class Framer:
     cdef int64_t _string_bytes, _list_items, _item_limit, _message_bytes
     cdef object _shared, _view, _chunks
     cdef bytearray _last
-    cdef list _parts
+    cdef object _parts
     cdef bytes _chunk
     cdef bint _in_place
     cdef Py_ssize_t _held, _filled, _start, _pos, _queued
@@ -56,6 +57,7 @@ cdef class Framer:
     cdef bint _next_chunk(self) except -1
     @cython.locals(size=Py_ssize_t)
     cdef object _hold(self, bytes rest)
+    cdef object _keep(self, piece)
     cdef object _seal(self)
     @cython.locals(data=bytes, end=int64_t, pos=int64_t, need=int64_t, n=int64_t, digits=int,
                    words=int64_t, bound=int64_t, bad=bint, kind=int64_t, many=int64_t)

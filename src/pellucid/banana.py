@@ -43,6 +43,9 @@ _ROOM: Final = 64 * 1024
 _LARGE: Final = 4096
 _LONG: Final = LONG
 
+# What a framer that fills no long string has for it.
+_NO_ROOM: Final = bytearray()
+
 _DOUBLE: Final = Struct(">d")
 
 # The tokens whose prefix is one digit.
@@ -53,7 +56,7 @@ _STRINGS: Final = tuple(bytes((n, _STRING)) for n in range(0x80))
 class Dialect(Record):
     """A name and a vocabulary. The word `words[i]` has the number i + 1."""
 
-    __slots__ = ("keys", "longest", "name", "numbers", "tokens", "words")
+    __slots__ = ("forms", "keys", "longest", "name", "numbers", "tokens", "words")
     __match_args__ = ("name", "words")
 
     name: str
@@ -63,6 +66,8 @@ class Dialect(Record):
     longest: int
     # For encoders, to remember what they made of keys.
     keys: dict[str, bytes]
+    # For whoever writes messages, to make only once what each of them begins with.
+    forms: dict[str, Any]
 
     def __init__(self, name: str, words: tuple[bytes, ...]) -> None:
         numbers = {word: number for number, word in enumerate(words, 1)}
@@ -73,6 +78,7 @@ class Dialect(Record):
             tokens={word: _token(number, _VOCAB) for word, number in numbers.items()},
             longest=max(map(len, words), default=0),
             keys={},
+            forms={},
         )
 
 
@@ -309,14 +315,14 @@ class Framer:
         """Drop all that is held. What comes next is taken for the beginning of an item."""
         # The item that is not complete: its first _held bytes are in _parts, and behind those in
         # _last, which is filled up to _filled; the others in _chunk from _start, scanned to _pos.
-        self._parts: list[Any] = []
-        self._last = bytearray()
+        self._parts: list[Any] | tuple[()] = ()
+        self._last = _NO_ROOM
         self._held = self._filled = 0
         self._in_place = False
         self._chunk = b""
         self._start = self._pos = 0
         # What came after _chunk, and its size.
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[bytes] | tuple[()] = ()  # a deque when one is needed
         self._queued = 0
         # Items that are to come, items that were announced, bytes of a body that are to come, and
         # the digits of a prefix that came without its type byte: their value and their number.
@@ -342,6 +348,8 @@ class Framer:
             self._chunk = chunk
             self._start = self._pos = 0
         else:
+            if not self._chunks:
+                self._chunks = deque()
             self._chunks.append(chunk)
             self._queued += len(chunk)
 
@@ -403,9 +411,9 @@ class Framer:
                 return data
         if self._held:
             self._seal()
-            self._parts.append(memoryview(data)[:pos])
+            self._keep(memoryview(data)[:pos])
             message = b"".join(self._parts)
-            self._parts.clear()
+            self._parts = ()
             self._held = 0
             if len(message) > _LONG:
                 keep_room()
@@ -431,7 +439,7 @@ class Framer:
         size = len(rest)
         if size >= _LARGE:
             self._seal()
-            self._parts.append(rest)
+            self._keep(rest)
         else:
             if len(self._last) - self._filled < size:
                 self._seal()
@@ -441,13 +449,18 @@ class Framer:
             self.copied += size
         self._held += size
 
+    def _keep(self, piece: bytes | memoryview) -> None:
+        if not self._parts:
+            self._parts = []
+        self._parts.append(piece)
+
     def _seal(self) -> None:
         """Have nothing more written into _last, which may be lent and can't be resized then."""
         if self._filled:
             view = memoryview(self._last)[: self._filled]
             # Room that is left over is not kept if it is most of it.
-            self._parts.append(view if 2 * self._filled >= len(self._last) else bytes(view))
-        self._last = bytearray()
+            self._keep(view if 2 * self._filled >= len(self._last) else bytes(view))
+        self._last = _NO_ROOM
         self._filled = 0
 
     def _scan(self) -> bool:

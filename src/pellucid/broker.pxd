@@ -8,7 +8,7 @@ from .events cimport CallReceived
 from .ledger cimport Ledger
 from .messages cimport Message
 from .outbox cimport Outbox
-from .references cimport Exports, Imports
+from .references cimport Exports
 from .releases cimport Releases
 from .tables cimport Tables
 from .waiting cimport Waiting
@@ -17,14 +17,12 @@ from .waiting cimport Waiting
 @cython.final
 cdef class Broker:
     cdef object __weakref__
-    cdef readonly object limits, registry, dialect, cache_exports, cache_imports
-    cdef public object tracebacks
+    cdef readonly object limits, registry, face
     cdef readonly Ledger ledger
     cdef readonly bint ready, closed
     cdef readonly Exports exports
-    cdef readonly Imports imports
     cdef readonly Releases releases
-    cdef public object root
+    cdef public object root, tracebacks
     cdef bint _is_server
     cdef object _dialect, _dialects, _wake, _error_value, _eof
     cdef readonly object _reports, _last_request

@@ -7,12 +7,12 @@ wrong inside of one call costs that call, and what is wrong with a message costs
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, NoReturn
 
 from . import messages
 from .banana import DIALECTS, NONE, PB, Dialect, Framer, decode, encode, skip_item
-from .caches import CacheObserver
+from .caches import CacheExports, CacheImports, CacheObserver
 from .decoder import Decoder
 from .errors import (
     ConnectionLost,
@@ -41,7 +41,7 @@ from .ledger import Ledger
 from .limits import Limits
 from .messages import CACHEMESSAGE, ERROR
 from .outbox import Outbox
-from .references import RemoteReference
+from .references import Imports, RemoteReference
 from .registry import Registry
 from .releases import Debt
 from .tables import Tables
@@ -52,12 +52,20 @@ __all__ = ["Broker"]
 ROOT: Final = b"root"
 
 
-def _nothing() -> None:
-    pass
+_LIMITS: Final = Limits()
+# Nothing is ever put in.
+_NO_CALLS: Final[dict[int, Any]] = {}
+
+
+def _report(broker: "Broker", event: Event) -> None:
+    broker._report(event)
 
 
 class Broker:
     """The state machine of one connection, as "client" or as "server" (section 3).
+
+    `face` is whose connection it is, for the functions below to look at. Without `wake` its method
+    `_wake` is called.
 
     `root` is what the other side may call under the name `root`. `wake()` is called, from any
     thread, when `data_to_send` or `next_event` has something to say that no other call here caused.
@@ -83,12 +91,9 @@ class Broker:
         "_tables",
         "_waiting",
         "_wake",
-        "cache_exports",
-        "cache_imports",
         "closed",
-        "dialect",
         "exports",
-        "imports",
+        "face",
         "ledger",
         "limits",
         "ready",
@@ -108,52 +113,86 @@ class Broker:
         dialects: Sequence[str] = ("pellucid", "pb", "none"),
         reference_type: Callable[["Broker", int | bytes], RemoteReference] = RemoteReference,
         observer_type: Callable[["Broker", int, Any], CacheObserver] = CacheObserver,
-        wake: Callable[[], None] = _nothing,
+        wake: Callable[[], None] | None = None,
         buffer: memoryview | None = None,
         tracebacks: bool = False,
         host: Any = None,
         error_value: Callable[[Any], Any] = received_error,
+        face: Any = None,
     ) -> None:
         if role not in ("client", "server"):
             raise ValueError(f"a broker is a 'client' or a 'server', not {role!r}")
-        self.limits = Limits() if limits is None else limits
+        self.limits = _LIMITS if limits is None else limits
         self.ledger = Ledger(self.limits)
         self.registry = _with_failures(Registry() if registry is None else registry)
         self.tracebacks = tracebacks
+        self.face = face
         self.ready = False
         self.closed = False
-        self.dialect = ""
         self._is_server = role == "server"
         self._dialects = tuple(dialects)
         self._framer = Framer(NONE, self.limits, buffer)
         self._wake = wake
         self._error_value = error_value
-        make_reference = partial(reference_type, self)
-        make_observer = partial(observer_type, self)
-        self._tables = Tables(self, self.ledger, make_reference, make_observer, self._report, wake)
-        self.exports, self.imports = self._tables.exports, self._tables.imports
-        self.cache_exports = self._tables.cache_exports
-        self.cache_imports = self._tables.cache_imports
+        self._tables = Tables(self, self.ledger, reference_type, observer_type, _report)
+        self.exports = self._tables.exports
         self.releases = self._tables.releases
         self._dialect = NONE
         self._outbox = Outbox(self.ledger, self._tables, NONE, host)
-        self._pending: dict[int, Any] = {}
+        # A server may never make a call.
+        self._pending: dict[int, Any] = _NO_CALLS
         self._last_request: int = 0
         self._waiting = Waiting(self.ledger)
-        self._reports: deque[Event] = deque()
+        # A deque when there is one.
+        self._reports: deque[Event] | tuple[()] = ()
         self._eof: BaseException | None = None
         self.root: RemoteReference | None = None
         if root is not None:
             self.exports.publish(ROOT, root)
         if self._is_server:
-            self._outbox.write(encode([name.encode() for name in self._dialects], NONE))
+            self._outbox.write(_offer(self._dialects))
         else:
-            self.root = make_reference(ROOT)
+            self.root = reference_type(self, ROOT)
+
+    @property
+    def dialect(self) -> str:
+        """The name of the dialect that is agreed, "" before."""
+        return self._dialect.name if self.ready else ""
+
+    @property
+    def cache_exports(self) -> CacheExports:
+        """The caches of this side that the other side has copies of."""
+        return self._tables.cache_exports
+
+    @property
+    def cache_imports(self) -> CacheImports:
+        """The copies of the other side's caches."""
+        return self._tables.cache_imports
+
+    @property
+    def imports(self) -> Imports:
+        """The references to the other side's objects that are alive here."""
+        return self._tables.imports
+
+    def wake(self) -> None:
+        """Tell the face that there is something to ask for. Any thread, at any time."""
+        if self._wake is not None:
+            self._wake()
+        elif self.face is not None:
+            self.face._wake()
+
+    def _tell(self, event: Event) -> None:
+        reports = self._reports
+        if reports == ():
+            fresh: deque[Event] = deque()
+            # A finalizer may have run meanwhile.
+            reports = self._reports = fresh if self._reports == () else self._reports
+        reports.append(event)  # type: ignore[union-attr]
 
     def _report(self, event: Event) -> None:
-        self._reports.append(event)
+        self._tell(event)
         if not self.closed:
-            self._wake()
+            self.wake()
 
     # What arrives.
 
@@ -252,7 +291,6 @@ class Broker:
         if not self._is_server:
             outbox.write(encode(name.encode(), NONE))
         self._dialect = self._framer.dialect = dialect
-        self.dialect = name
         self.ready = True
         outbox.use(dialect)
         outbox.write(outbox.writer.version())
@@ -369,9 +407,7 @@ class Broker:
         except BaseException:
             self._refuse(data, message.start, 1)
             if waiter is not _ABANDONED:
-                self._reports.append(
-                    CallFailed(waiter, InsecureJelly("reading it was interrupted"))
-                )
+                self._tell(CallFailed(waiter, InsecureJelly("reading it was interrupted")))
             raise
         decoder = message.decoder
         if self.releases.received or decoder.skipped:
@@ -475,6 +511,8 @@ class Broker:
             outbox.send_later()
             raise
         if wants_answer:
+            if self._pending is _NO_CALLS:
+                self._pending = {}
             self._pending[request] = waiter
         if outbox.later:
             outbox.send_later()
@@ -491,6 +529,8 @@ class Broker:
     def _call_behind(self, request: int, waiter: Any, *call: Any) -> None:
         """Call behind the message that is being written."""
         if waiter is not None:
+            if self._pending is _NO_CALLS:
+                self._pending = {}
             self._pending[request] = waiter
         self._outbox.call_later(self._not_sent, request, *call)
 
@@ -524,7 +564,7 @@ class Broker:
         """
         outbox = self._outbox
         if outbox.writing:
-            outbox.later.append(partial(self.answer, call, value, refused))
+            outbox.put_off(partial(self.answer, call, value, refused))
             return None
         self.ledger.calls_running -= 1
         self.ledger.waiting_bytes -= call.size
@@ -553,7 +593,7 @@ class Broker:
         An error that says itself how it travels, as a copy does, goes as that (section 13).
         """
         if self._outbox.writing:
-            self._outbox.later.append(partial(self.fail, call, error, traceback))
+            self._outbox.put_off(partial(self.fail, call, error, traceback))
             return
         self.ledger.calls_running -= 1
         self.ledger.waiting_bytes -= call.size
@@ -611,7 +651,7 @@ class Broker:
         decoder = Decoder(whole, PB, limits, chosen, self._tables, perspective)
         releases = self.releases
         # Those of the message that is being read, if it is a reader who wants this one.
-        outer, releases.received = releases.received, []
+        outer, releases.received = releases.received, ()
         try:
             value = decoder.value("value")
             self._accept(whole, decoder)
@@ -641,7 +681,7 @@ class Broker:
     def behind(self, act: Callable[[], object]) -> None:
         """Call `act()`, when the message that is being written is, or now if none is."""
         if self._outbox.writing:
-            self._outbox.later.append(act)
+            self._outbox.put_off(act)
         else:
             act()
 
@@ -682,10 +722,10 @@ class Broker:
             if waiter is not _ABANDONED:
                 lost = ConnectionLost(_why(error))
                 lost.__cause__ = error
-                self._reports.append(CallFailed(waiter, lost))
+                self._tell(CallFailed(waiter, lost))
         self._pending.clear()
         self._tables.clear()
-        self._reports.append(Closed(error))
+        self._tell(Closed(error))
 
 
 _ABANDONED: Final = object()
@@ -695,6 +735,12 @@ def _why(error: BaseException | None) -> str:
     if error is None:
         return "the connection was closed by this side"
     return f"the connection was lost: {error}" if str(error) else "the connection was lost"
+
+
+@lru_cache(maxsize=16)
+def _offer(dialects: tuple[str, ...]) -> bytes:
+    """Give what a server begins with."""
+    return encode([name.encode() for name in dialects], NONE)
 
 
 def _key(item: Any) -> Any:

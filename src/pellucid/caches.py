@@ -79,6 +79,18 @@ class CacheExports:
     when there is none any more.
     """
 
+    __slots__ = (
+        "_by_key",
+        "_by_luid",
+        "_ids",
+        "_leaving",
+        "_ledger",
+        "_make_observer",
+        "_open",
+        "_remembered",
+        "_unobserved",
+    )
+
     def __init__(
         self,
         ledger: Ledger,
@@ -135,7 +147,7 @@ class CacheExports:
             sent = _Sent(self, luid, obj, key, observer)
             self._by_luid[luid] = self._by_key[key] = sent
         sent.count += 1
-        self._ids.counted.append(sent)
+        self._ids.count(sent)
         return sent.luid, observer
 
     def drop(self, sent: _Sent) -> None:
@@ -282,6 +294,8 @@ class CacheImports:
     What is owed when one goes, `releases` knows.
     """
 
+    __slots__ = ("_copies", "_kept", "_kept_bytes", "_ledger", "_releases", "report")
+
     def __init__(self, ledger: Ledger, releases: Releases) -> None:
         self._ledger = ledger
         self._releases = releases
@@ -314,7 +328,7 @@ class CacheImports:
         copy = _Copy(self, luid, make)
         copy.count = 1
         self._copies[luid] = copy
-        self._releases.received.append(_New(copy))
+        self._releases.take_in(_New(copy))
         return self._handle(copy)
 
     def receive_again(self, luid: int | bytes) -> RemoteCache:
@@ -324,7 +338,7 @@ class CacheImports:
             raise InsecureJelly("a cache that this side does not know")
         copy = self._copies[luid]
         copy.count += 1
-        self._releases.received.append(copy)
+        self._releases.take_in(copy)
         return handle
 
     def lookup(self, luid: Any, size: int = 0) -> RemoteCache | None:

@@ -7,6 +7,8 @@ from pellucid cimport octets
 
 cdef int _LIST, _STRING, _FLOAT, _LONG, _KEYS, _LONGEST_KEY
 cdef tuple _LISTS, _STRINGS, _TEXTS
+cdef dict _NO_SLOTS
+cdef list _NO_STEPS
 
 @cython.locals(items=int64_t, n=int64_t, shift=int, pos=Py_ssize_t, end=Py_ssize_t, kind=int)
 cdef object _count_items(bytes data)
@@ -27,7 +29,6 @@ cdef class Encoder:
     cdef bytes _none, _true, _false, _text, _reference, _dereference
 
     cdef object _hold_to(self, limits)
-    cdef bytes _tagged(self, Py_ssize_t n, bytes tag)
     cpdef raw(self, bytes data)
     cpdef write_sexp(self, sexp)
     cpdef write_remote(self, luid)
@@ -51,6 +52,7 @@ cdef class Encoder:
     @cython.locals(start=Py_ssize_t, doubtful=bint)
     cpdef unit(self, value, where)
     cdef object _refuse_self_cycle(self, bytes data)
+    cdef object _step(self, step)
     cdef object _place(self, where)
     @cython.locals(item=bytes)
     cdef object _value(self, value, Py_ssize_t depth)

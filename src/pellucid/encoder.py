@@ -35,6 +35,32 @@ _TEXTS: Final = tuple(b"\x02\x80\x07\x82unicode" + head for head in _STRINGS)
 _KEYS: Final = 1024
 _LONGEST_KEY: Final = 32
 
+# Nothing is ever put into these: most encoders never need any of their own.
+_NO_SLOTS: Final[dict[int, int]] = {}
+_NO_STEPS: Final[list[Any]] = []
+
+
+class _Forms:
+    """What values begin with in one dialect."""
+
+    __slots__ = ("dereference", "false", "none", "reference", "text", "true", "words")
+
+    def __init__(self, dialect: Dialect) -> None:
+        def tagged(n: int, tag: bytes) -> bytes:
+            return list_header(n) + string_token(tag, dialect)
+
+        self.words = {
+            word: string_token(word, dialect)
+            for word in b"list tuple set frozenset dictionary decimal datetime date time timedelta "
+            b"remote local".split()
+        }
+        self.none = tagged(1, b"None")
+        self.true = tagged(2, b"boolean") + string_token(b"true", dialect)
+        self.false = tagged(2, b"boolean") + string_token(b"false", dialect)
+        self.text = tagged(2, b"unicode")
+        self.reference = tagged(3, b"reference")
+        self.dereference = tagged(2, b"dereference")
+
 
 class Encoder:
     """Writes items into `out`, message after message.
@@ -94,12 +120,12 @@ class Encoder:
         self.out: list[bytes] = []
         # Where in `out` the header of each container of this unit stands; of one that has a
         # reference number already, the number, negative.
-        self._slots: dict[int, int] = {}
+        self._slots: dict[int, int] = _NO_SLOTS
         # The same for the unit's own value, if that is a container: most have no other.
         self._root: object = None
         self._root_slot = 0
         # An id means nothing any more when its object is gone.
-        self._kept: list[object] = []
+        self._kept: list[object] = _NO_STEPS
         self._numbered = 0
         # How deep the object is that writes itself.
         self._level = 0
@@ -109,18 +135,17 @@ class Encoder:
         # Whether this unit has copies in it, and tuples that come more than once.
         self._copies = False
         self._tuples = False
-        self._path: list[str] = []
-        self._words = {
-            word: string_token(word, dialect)
-            for word in b"list tuple set frozenset dictionary decimal datetime date time timedelta "
-            b"remote local".split()
-        }
-        self._none = self._tagged(1, b"None")
-        self._true = self._tagged(2, b"boolean") + string_token(b"true", dialect)
-        self._false = self._tagged(2, b"boolean") + string_token(b"false", dialect)
-        self._text = self._tagged(2, b"unicode")
-        self._reference = self._tagged(3, b"reference")
-        self._dereference = self._tagged(2, b"dereference")
+        self._path: list[str] = _NO_STEPS
+        forms = dialect.forms.get("values")
+        if forms is None:
+            forms = dialect.forms["values"] = _Forms(dialect)
+        self._words: dict[bytes, bytes] = forms.words
+        self._none: bytes = forms.none
+        self._true: bytes = forms.true
+        self._false: bytes = forms.false
+        self._text: bytes = forms.text
+        self._reference: bytes = forms.reference
+        self._dereference: bytes = forms.dereference
         self._hold_to(limits)
 
     def _hold_to(self, limits: Limits) -> None:
@@ -136,9 +161,6 @@ class Encoder:
         self._list_items = limits.list_items
         self._bits = limits.integer_bits
         self._depth = limits.depth_sent
-
-    def _tagged(self, n: int, tag: bytes) -> bytes:
-        return list_header(n) + string_token(tag, self.dialect)
 
     def raw(self, data: bytes) -> None:
         """Write what is encoded already."""
@@ -257,6 +279,8 @@ class Encoder:
     def share(self, obj: object) -> None:
         """Let what follows in this value refer to `obj`, which is being put together."""
         self._copies = True
+        if self._slots is _NO_SLOTS:
+            self._slots, self._kept = {}, []
         self._slots[id(obj)] = self._head
         self._kept.append(obj)
 
@@ -285,6 +309,8 @@ class Encoder:
             raise InsecureJelly(str(error)) from None
         self._deeper(depth)
         self._copies = True
+        if self._slots is _NO_SLOTS:
+            self._slots, self._kept = {}, []
         self._slots[id(obj)] = len(self.out)
         self._kept.append(obj)
         self.out.append(list_header(size) + self.string(word))
@@ -369,8 +395,13 @@ class Encoder:
     def _refuse_self_cycle(self, data: bytes) -> None:
         found = self_cycle(data, self.dialect)
         if found is not None:
-            self._path.append(found)
+            self._step(found)
             raise InsecureJelly("it contains itself in a way that Twisted can't read")
+
+    def _step(self, step: str) -> None:
+        if self._path is _NO_STEPS:
+            self._path = []
+        self._path.append(step)
 
     def _place(self, where: str) -> str:
         return where + "".join(reversed(self._path))
@@ -465,6 +496,8 @@ class Encoder:
             )
         out = self.out
         if depth:
+            if self._slots is _NO_SLOTS:
+                self._slots, self._kept = {}, []
             self._slots[id(value)] = len(out)
             self._kept.append(value)
         else:
@@ -515,7 +548,7 @@ class Encoder:
             if index + 1 != size:
                 raise InsecureJelly("it changed while it was written")
         except Exception:
-            self._path.append(f"[{index}]")
+            self._step(f"[{index}]")
             raise
 
     def _set(self, value: Any, word: bytes, depth: int) -> None:
@@ -526,7 +559,7 @@ class Encoder:
             for member in value:
                 self._value(member, depth)
         except Exception:
-            self._path.append("{member}")
+            self._step("{member}")
             raise
 
     def _dictionary(self, value: dict[Any, Any], depth: int) -> None:
@@ -552,7 +585,7 @@ class Encoder:
                 self._value(member, depth)
                 index += 1
         except Exception:
-            self._path.append(step_of(key, index) if behind else f"{{key {index}}}")
+            self._step(step_of(key, index) if behind else f"{{key {index}}}")
             raise
 
     def _key(self, key: str) -> bytes:

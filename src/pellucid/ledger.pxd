@@ -7,6 +7,8 @@ from libc.stdint cimport int64_t
 cdef int64_t _NONE
 
 
+# It refers to nothing that could refer to it.
+@cython.no_gc
 @cython.final
 cdef class Ledger:
     cdef readonly object limits

@@ -39,7 +39,7 @@ class Limits:
     References and caches:
 
       references_held: References to the other side's objects that are alive here. Each costs about
-        half a KiB.
+        a quarter of a KiB.
       references_exported: Objects of this side that the other side holds.
       caches_held: Copies of the other side's caches that are here, each until the other side
         forgets it.

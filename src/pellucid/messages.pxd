@@ -9,6 +9,7 @@ from .decoder cimport Decoder
 from .encoder cimport Encoder
 
 cdef int _LIST, _INT, _STRING
+cdef int _UPDATE, _DECACHE, _UNCACHE
 cdef Py_ssize_t _NAMES, _LONGEST_NAME
 cdef bytes _WANTED, _UNWANTED
 cdef dict _COMMANDS, _HEADS
@@ -42,7 +43,8 @@ cdef class Writer:
     cdef readonly object dialect
     cdef Encoder _encoder
     cdef dict _names
-    cdef bytes _call, _update, _answer, _error, _decref, _decache, _uncache, _no_keywords
+    cdef bytes _call, _answer, _error, _decref, _no_keywords
+    cdef tuple _forms
 
     cdef bytes _id(self, luid)
     cdef bytes _name(self, name)

@@ -218,36 +218,51 @@ def _keyword(name: Any) -> str:
     return name
 
 
+# Where those are that are written seldom.
+_UPDATE: Final = 1
+_DECACHE: Final = 5
+_UNCACHE: Final = 6
+
+
+def _forms(dialect: Dialect) -> tuple[bytes, ...]:
+    """Give what messages begin with, and an empty dictionary."""
+    words = (
+        *((7, b"message"), (7, b"cachemessage"), (3, b"answer"), (3, b"error")),
+        *((2, b"decref"), (2, b"decache"), (2, b"uncache"), (1, b"dictionary")),
+    )
+    return tuple(banana.list_header(n) + banana.string_token(word, dialect) for n, word in words)
+
+
 class Writer:
     """Writes messages in one dialect."""
 
     __slots__ = (
         "_answer",
         "_call",
-        "_decache",
         "_decref",
         "_encoder",
         "_error",
+        "_forms",
         "_names",
         "_no_keywords",
-        "_uncache",
-        "_update",
         "dialect",
     )
 
     def __init__(self, dialect: Dialect, encoder: Encoder) -> None:
         self.dialect = dialect
         self._encoder = encoder
-        # The names that were written lately.
-        self._names: dict[str, bytes] = {}
-        self._call = banana.list_header(7) + banana.string_token(b"message", dialect)
-        self._update = banana.list_header(7) + banana.string_token(b"cachemessage", dialect)
-        self._answer = banana.list_header(3) + banana.string_token(b"answer", dialect)
-        self._error = banana.list_header(3) + banana.string_token(b"error", dialect)
-        self._decref = banana.list_header(2) + banana.string_token(b"decref", dialect)
-        self._decache = banana.list_header(2) + banana.string_token(b"decache", dialect)
-        self._uncache = banana.list_header(2) + banana.string_token(b"uncache", dialect)
-        self._no_keywords = banana.list_header(1) + banana.string_token(b"dictionary", dialect)
+        forms = dialect.forms.get("messages")
+        if forms is None:
+            forms = dialect.forms["messages"] = _forms(dialect)
+        # The names that were written lately. Those of all connections, if none is too long for one.
+        shared = encoder.limits.string_bytes >= _LONGEST_NAME
+        self._names: dict[str, bytes] = dialect.forms.setdefault("names", {}) if shared else {}
+        self._call: bytes = forms[0]
+        self._answer: bytes = forms[2]
+        self._error: bytes = forms[3]
+        self._decref: bytes = forms[4]
+        self._forms: tuple[bytes, ...] = forms
+        self._no_keywords: bytes = forms[7]
 
     def _id(self, luid: int | bytes) -> bytes:
         return (
@@ -294,7 +309,7 @@ class Writer:
         word = self._names.get(name)
         if word is None:
             word = self._name(name)
-        head = self._update if update else self._call
+        head = self._forms[_UPDATE] if update else self._call
         number, subject = banana.int_token(request), self._id(luid)
         wanted = _WANTED if wants_answer else _UNWANTED
         encoder.out.extend((head, number, subject, word, wanted))
@@ -334,11 +349,11 @@ class Writer:
 
     def decache(self, luid: int | bytes) -> bytes:
         """Write that one occurrence of a cache is gone."""
-        return self._decache + self._id(luid)
+        return self._forms[_DECACHE] + self._id(luid)
 
     def uncache(self, luid: int) -> bytes:
         """Write that a cache is forgotten here."""
-        return self._uncache + self._id(luid)
+        return self._forms[_UNCACHE] + self._id(luid)
 
     def did_not_understand(self, command: bytes) -> bytes:
         """Write the reply to an unknown command."""

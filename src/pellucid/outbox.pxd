@@ -13,9 +13,7 @@ from .tables cimport Tables
 cdef class Outbox:
     cdef Encoder _encoder
     cdef Ledger _ledger
-    cdef Tables _tables
     cdef Ids _ids
-    cdef object _host
     cdef readonly list _out
     cdef Py_ssize_t _left, _values
     cdef bint _sends_later
@@ -24,6 +22,7 @@ cdef class Outbox:
     cdef readonly bint closed
 
     cpdef use(self, dialect)
+    cdef object _use(self, dialect, tables, host)
     cpdef write(self, bytes data)
     cpdef bytes take(self)
     cpdef left(self, Py_ssize_t count)
@@ -34,5 +33,6 @@ cdef class Outbox:
     cpdef error(self, bytes request, error, traceback, perspective)
     cdef object _failure(self, bytes request, error, traceback)
     cdef object _take_back(self)
+    cpdef put_off(self, act)
     cpdef send_later(self)
     cpdef close(self)

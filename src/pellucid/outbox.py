@@ -32,19 +32,17 @@ class Outbox:
     """Writes messages, and keeps them until `take`.
 
     `writing` is not empty while a message is being written, further down the stack. `later` is what
-    waits for that; whoever has a message written calls `send_later` when all is told that there is
-    to tell about it.
+    waits for that, a deque when `put_off` has made it one; whoever has a message written calls
+    `send_later` when all is told that there is to tell about it.
     """
 
     __slots__ = (
         "_encoder",
-        "_host",
         "_ids",
         "_ledger",
         "_left",
         "_out",
         "_sends_later",
-        "_tables",
         "_values",
         "closed",
         "later",
@@ -54,25 +52,26 @@ class Outbox:
 
     def __init__(self, ledger: Ledger, tables: Tables, dialect: Dialect, host: Any = None) -> None:
         self._ledger = ledger
-        self._host = host
         # How many values are being written by themselves.
         self._values = 0
-        self._tables = tables
         self._ids = tables.ids
         self._out: list[bytes] = []
         self._left = 0
         self._sends_later = False
-        self.later: deque[Callable[[], object]] = deque()
+        self.later: deque[Callable[[], object]] | tuple[()] = ()
         self.closed = False
-        self.use(dialect)
+        self._use(dialect, tables, host)
 
     def __len__(self) -> int:
         return len(self._out)
 
     def use(self, dialect: Dialect) -> None:
         """Write in this dialect from now on."""
-        self._encoder = Encoder(dialect, self._ledger.limits, self._tables)
-        self._encoder.host = self._host
+        self._use(dialect, self._encoder.exporter, self._encoder.host)
+
+    def _use(self, dialect: Dialect, tables: Any, host: Any) -> None:
+        self._encoder = Encoder(dialect, self._ledger.limits, tables)
+        self._encoder.host = host
         self.writer = Writer(dialect, self._encoder)
         self.writing = self._encoder.out
 
@@ -96,11 +95,12 @@ class Outbox:
     def release(self) -> None:
         """Write what is owed, or some of it."""
         if self._ledger.has_room("out_bytes"):
-            for debt in self._tables.releases.take(_RELEASES_AT_ONCE):
+            tables: Any = self._encoder.exporter
+            for debt in tables.releases.take(_RELEASES_AT_ONCE):
                 if type(debt) is tuple:
                     self.write(self.writer.decache(debt[0]))
                 else:
-                    self.write(self.writer.decref(debt))  # type: ignore[arg-type]
+                    self.write(self.writer.decref(debt))
 
     def call(
         self,
@@ -142,7 +142,7 @@ class Outbox:
 
         Whatever is wrong with it goes to `failed`.
         """
-        self.later.append(partial(self._call_now, failed, call))
+        self.put_off(partial(self._call_now, failed, call))
 
     def _call_now(
         self, failed: Callable[[int, BaseException], None], call: tuple[Any, ...]
@@ -211,8 +211,8 @@ class Outbox:
 
     def value(self, value: Any, perspective: Any, host: Any, limits: Limits) -> bytes:
         """Give the bytes of a value by itself, which counts as sent. Raises as `Encoder.unit`."""
-        encoder = Encoder(PB, limits, self._tables, perspective)
-        encoder.host = self._host if host is None else host
+        encoder = Encoder(PB, limits, self._encoder.exporter, perspective)
+        encoder.host = self._encoder.host if host is None else host
         before = len(self._ids.counted)
         self._values += 1
         try:
@@ -241,6 +241,15 @@ class Outbox:
         self._encoder.reset()
         self._ids.undo()
 
+    def put_off(self, act: Callable[[], object]) -> None:
+        """Have `act()` called behind the message that is being written."""
+        later = self.later
+        if later == ():
+            fresh: deque[Callable[[], object]] = deque()
+            # A finalizer may have run meanwhile.
+            later = self.later = fresh if self.later == () else self.later
+        later.append(act)  # type: ignore[union-attr]
+
     def send_later(self) -> None:
         """Send what waited for the message that was being written."""
         if self._sends_later:
@@ -255,7 +264,7 @@ class Outbox:
     def close(self) -> None:
         """The connection is over: what is written still goes out, and nothing more is."""
         self.closed = True
-        self.later.clear()
+        self.later = ()
 
 
 _ENDED: Final = "the connection ended while a message was written"

@@ -5,6 +5,9 @@ cimport cython
 from .ledger cimport Ledger
 from .releases cimport Releases
 
+cdef dict _EMPTY
+cdef list _NONE_COUNTED
+
 
 cdef class RemoteReference:
     cdef object __weakref__
@@ -17,6 +20,7 @@ cdef class Ids:
     cdef readonly list counted
 
     cpdef take(self)
+    cpdef count(self, counted)
     cpdef give_back(self, luid)
     cpdef commit(self, Py_ssize_t before=*)
     cpdef undo(self, Py_ssize_t before=*)
@@ -44,10 +48,10 @@ cdef class _Export:
 @cython.final
 cdef class Exports:
     cdef readonly Ids ids
-    cdef Ledger _ledger
-    cdef object _report
-    cdef dict _by_luid, _by_key
-    cdef readonly dict _names
+    cdef readonly Ledger ledger
+    cdef object _owner, _report, _named
+    cdef bytes _name
+    cdef dict _by_luid, _by_key, _names
     cdef Remembered _remembered
     cdef bint _open
 
@@ -67,7 +71,7 @@ cdef class Exports:
 @cython.final
 cdef class Imports:
     cdef readonly Ledger ledger
-    cdef object _make_reference, _report
+    cdef object _owner, _make_reference, _report
     cdef readonly Releases releases
     cdef readonly dict held
 

@@ -6,7 +6,7 @@ owes one `decref` for each time that it came in, and never more. (Wire document,
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol
 from weakref import ref
 
 from .errors import InsecureJelly
@@ -15,6 +15,10 @@ from .ledger import Ledger
 from .releases import Releases
 
 __all__ = ["Counted", "Exports", "Ids", "Imports", "Remembered", "RemoteReference"]
+
+# Nothing is ever put in: most connections hold nothing.
+_EMPTY: Final[dict[Any, Any]] = {}
+_NONE_COUNTED: Final[list[Any]] = []
 
 
 class _Home(Protocol):
@@ -90,13 +94,19 @@ class Ids:
     def __init__(self) -> None:
         self.next = 1
         # What the message that is being written counts so far.
-        self.counted: list[Counted] = []
+        self.counted: list[Counted] = _NONE_COUNTED
 
     def take(self) -> int:
         """Give the next one."""
         luid = self.next
         self.next = luid + 1
         return luid
+
+    def count(self, counted: Counted) -> None:
+        """Note what the message that is being written counts once more."""
+        if self.counted is _NONE_COUNTED:
+            self.counted = []
+        self.counted.append(counted)
 
     def give_back(self, luid: int) -> None:
         """It was not sent, and so neither are those above it."""
@@ -165,18 +175,39 @@ class _Export:
 class Exports:
     """The objects of this side that the other side holds, and the names that it may use.
 
-    `report` hears of each object that is not held any more, if its class has a true
+    `report(owner, event)` hears of each object that is not held any more, if its class has a true
     `wants_release`.
     """
 
-    def __init__(self, ledger: Ledger, ids: Ids, report: Callable[[Released], None]) -> None:
+    __slots__ = (
+        "_by_key",
+        "_by_luid",
+        "_name",
+        "_named",
+        "_names",
+        "_open",
+        "_owner",
+        "_remembered",
+        "_report",
+        "ids",
+        "ledger",
+    )
+
+    def __init__(
+        self, ledger: Ledger, ids: Ids, owner: Any, report: Callable[[Any, Released], None]
+    ) -> None:
         self.ids = ids
-        self._ledger = ledger
+        self.ledger = ledger
+        self._owner = owner
         self._report = report
-        self._by_luid: dict[int | bytes, _Export] = {}
-        self._by_key: dict[object, _Export] = {}
-        self._names: dict[bytes, Any] = {}
-        self._remembered = Remembered(ledger.limits.remembered_ids)
+        self._by_luid: dict[int | bytes, _Export] = _EMPTY
+        self._by_key: dict[object, _Export] = _EMPTY
+        # Most connections have one name only, "root".
+        self._name: bytes | None = None
+        self._named: Any = None
+        self._names: dict[bytes, Any] = _EMPTY
+        # Made when the first one is released.
+        self._remembered: Remembered | None = None
         self._open = True
 
     def __len__(self) -> int:
@@ -187,12 +218,17 @@ class Exports:
         found: dict[int | bytes, tuple[Any, int]] = {
             name: (obj, 1) for name, obj in self._names.items()
         }
+        if self._name is not None:
+            found[self._name] = self._named, 1
         found.update({luid: (one.obj, one.count) for luid, one in self._by_luid.items()})
         return found
 
     def publish(self, name: bytes, obj: Any) -> None:
         """Let the other side use `obj` under a name. Names are not counted (section 8)."""
-        self._names[name] = obj
+        if self._name is None or self._name == name:
+            self._name, self._named = name, obj
+        else:
+            self._names = {**self._names, name: obj}
 
     def export(self, obj: Any, key: object = None) -> int:
         """Count one more occurrence of `obj` in the message being written, and give its id.
@@ -207,22 +243,24 @@ class Exports:
         if export is None:
             if not self._open:
                 raise InsecureJelly("the connection of this message has ended")
-            self._ledger.charge("references_exported")
+            self.ledger.charge("references_exported")
             luid = ids.next
             ids.next = luid + 1
             export = _Export(self, luid, obj, key)
+            if self._by_luid is _EMPTY:
+                self._by_luid, self._by_key = {}, {}
             self._by_key[key] = self._by_luid[luid] = export
         export.count += 1
-        ids.counted.append(export)
+        ids.count(export)
         return export.luid
 
     def forget(self, export: _Export) -> None:
         """Nobody holds this one any more."""
         del self._by_luid[export.luid]
         del self._by_key[export.key]
-        self._ledger.release("references_exported")
+        self.ledger.release("references_exported")
         if getattr(type(export.obj), "wants_release", False):
-            self._report(Released(export.obj))
+            self._report(self._owner, Released(export.obj))
 
     def decref(self, luid: Any) -> bool:
         """The other side dropped one occurrence. False if there was none: a mistake of theirs."""
@@ -231,6 +269,8 @@ class Exports:
             return False
         export.count -= 1
         if export.count == 0:
+            if self._remembered is None:
+                self._remembered = Remembered(self.ledger.limits.remembered_ids)
             self._remembered.add(luid, _home(export.obj))
             self.forget(export)
         return True
@@ -238,7 +278,11 @@ class Exports:
     def lookup(self, luid: Any) -> Any:
         """Give the object that may be called under an id or a name, None if there is none."""
         export = self._by_luid.get(luid)
-        return self._names.get(luid) if export is None else export.obj
+        if export is not None:
+            return export.obj
+        if type(luid) is bytes and luid == self._name:
+            return self._named
+        return self._names.get(luid)
 
     def resolve_home(self, luid: Any) -> Any:
         """Give the object that comes home as `['local', luid]`.
@@ -250,7 +294,7 @@ class Exports:
         found = self.lookup(luid)
         if found is not None:
             return _home(found)
-        found = self._remembered.find(luid)
+        found = None if self._remembered is None else self._remembered.find(luid)
         if found is None:
             raise InsecureJelly("a reference to an object that this side does not know")
         return found
@@ -258,10 +302,11 @@ class Exports:
     def clear(self) -> None:
         """The connection is over: forget everything."""
         self._open = False
-        self._names.clear()
+        self._name = self._named = None
+        self._names = _EMPTY
         for export in list(self._by_luid.values()):
             self.forget(export)
-        self._remembered.clear()
+        self._remembered = None
 
 
 def _home(obj: Any) -> Any:
@@ -296,20 +341,24 @@ class _Held(ref[RemoteReference]):
 class Imports:
     """The references to the other side's objects that are alive here.
 
-    `make_reference(luid)` makes the handle. What is owed when one goes, `releases` knows.
+    `make_reference(owner, luid)` makes the handle. What is owed when one goes, `releases` knows.
     """
+
+    __slots__ = ("_make_reference", "_owner", "_report", "held", "ledger", "releases")
 
     def __init__(
         self,
         ledger: Ledger,
-        make_reference: Callable[[int | bytes], RemoteReference],
+        owner: Any,
+        make_reference: Callable[[Any, int | bytes], RemoteReference],
         releases: Releases,
     ) -> None:
         self.ledger = ledger
+        self._owner = owner
         self._make_reference = make_reference
         self.releases = releases
-        self._report: Callable[[Any], None] = releases.report
-        self.held: dict[object, _Held] = {}
+        self._report: Callable[[Any], None] | None = None
+        self.held: dict[object, _Held] = _EMPTY
 
     def __len__(self) -> int:
         return len(self.held)
@@ -329,8 +378,11 @@ class Imports:
                 self.releases.settle()
             self.releases.check()
             self.ledger.charge("references_held", remote=True)
+            if self._report is None:
+                # One for all of them.
+                self._report = self.releases.report
             try:
-                reference = self._make_reference(luid)
+                reference = self._make_reference(self._owner, luid)
                 held = _Held(reference, self._report)
             except BaseException:
                 self.ledger.release("references_held")
@@ -341,9 +393,11 @@ class Imports:
             held.key = key
             held.table = self
             held.count = 0
+            if self.held is _EMPTY:
+                self.held = {}
             self.held[key] = held
         held.count += 1
-        self.releases.received.append(held)
+        self.releases.take_in(held)
         return reference
 
     def clear(self) -> None:

@@ -5,7 +5,7 @@ Both tables of what is held share it. Finalizers report to it from any thread, a
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from .errors import InsecureJelly
@@ -15,6 +15,11 @@ __all__ = ["Debt", "Gone", "Received", "Releases"]
 
 Debt = int | bytes | tuple[int | bytes]
 """The id of an object; as a tuple the id of a cache."""
+
+
+class _Owner(Protocol):
+    def wake(self) -> None:
+        """Tell that there is something to release."""
 
 
 class Gone(Protocol):
@@ -34,21 +39,22 @@ class Received(Protocol):
 class Releases:
     """The occurrences to release, and what waits to be looked at for more of them.
 
-    `wake()` is called from whatever thread something goes away in, once until `take` is called.
-    What is in `gone` has not been looked at, and `owed` is what is to be released. `received` is
-    what the message that is being read counts so far.
+    `owner.wake()` is called from whatever thread something goes away in, once until `take` is
+    called. What is in `gone` has not been looked at, and `owed` is what is to be released.
+    `received` is what the message that is being read counts so far. All three are made when
+    something is taken in, or owed: most connections never need them.
     """
 
-    __slots__ = ("_awake", "_limits", "_open", "_wake", "gone", "owed", "received")
+    __slots__ = ("_awake", "_limits", "_open", "_owner", "gone", "owed", "received")
 
-    def __init__(self, limits: Limits, wake: Callable[[], None]) -> None:
+    def __init__(self, limits: Limits, owner: _Owner) -> None:
         self._limits = limits
-        self._wake = wake
-        self.gone: deque[Gone] = deque()
-        self.owed: OrderedDict[Debt, int] = OrderedDict()
+        self._owner = owner
+        self.gone: deque[Gone] | tuple[()] = ()
+        self.owed: OrderedDict[Debt, int] | None = None
         self._awake = False
         self._open = True
-        self.received: list[Received] = []
+        self.received: list[Received] | tuple[()] = ()
 
     def report(self, gone: Gone) -> None:
         """Something went away.
@@ -56,7 +62,7 @@ class Releases:
         Any thread, at any time, also inside of the other methods here: append, and no more.
         """
         if self._open:
-            self.gone.append(gone)
+            self.gone.append(gone)  # type: ignore[union-attr]
             if not self._awake:
                 self.wake()
 
@@ -64,7 +70,7 @@ class Releases:
         """Tell that there is something to take."""
         if not self._awake and self._open:
             self._awake = True
-            self._wake()
+            self._owner.wake()
 
     def settle(self) -> None:
         """Note what is owed for all that went away."""
@@ -73,23 +79,40 @@ class Releases:
 
     def owe(self, debt: Debt, count: int) -> None:
         """Note that so many occurrences are to be released."""
-        self.owed[debt] = self.owed.get(debt, 0) + count
+        owed = self.owed
+        if owed is None:
+            fresh: OrderedDict[Debt, int] = OrderedDict()
+            # A finalizer may have run meanwhile.
+            owed = self.owed = fresh if self.owed is None else self.owed
+        owed[debt] = owed.get(debt, 0) + count
 
     def commit(self) -> None:
         """The message is read: each occurrence is released when its holder goes."""
         if self.received:
-            self.received = []
+            self.received = ()
+
+    def take_in(self, one: Received) -> None:
+        """Count something that came with the message that is being read."""
+        received = self.received
+        if received == ():
+            received = self.received = []
+        received.append(one)  # type: ignore[union-attr]
 
     def check(self) -> None:
-        """Raise InsecureJelly if the connection is over: nothing more is taken in."""
+        """Get ready to take in something new, of which `report` will tell.
+
+        Raises InsecureJelly if the connection is over: nothing more is taken in.
+        """
         if not self._open:
             raise InsecureJelly("the connection of this message has ended")
+        if self.gone == ():
+            self.gone = deque()
 
     def refuse(self, carried: Sequence[Debt]) -> None:
         """The message is refused: release every occurrence that it carried, read or not."""
         for one in self.received:
             one.refuse()
-        self.received = []
+        self.received = ()
         if not self._open:
             return
         for debt in carried:
@@ -123,11 +146,11 @@ class Releases:
     @property
     def has_room(self) -> bool:
         """Tell whether no more ids wait to be released than may be held."""
-        return len(self.owed) < self._limits.references_held
+        return self.owed is None or len(self.owed) < self._limits.references_held
 
     def clear(self) -> None:
         """The connection is over: nothing is owed any more."""
         self._open = False
         self.settle()
-        self.owed.clear()
-        self.received = []
+        self.owed = None
+        self.received = ()

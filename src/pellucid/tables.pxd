@@ -13,13 +13,15 @@ cdef class Tables:
     cdef readonly Ids ids
     cdef readonly Releases releases
     cdef readonly Exports exports
-    cdef readonly Imports imports
-    cdef readonly object cache_exports, cache_imports
+    cdef Imports _imports
+    cdef object _make_observer, _make_reference, _report, _cache_exports, _cache_imports
+    cdef bint _open
 
     cpdef clear(self)
     cpdef home(self, reference)
     cpdef home_cache(self, obj)
     cpdef undo(self)
+    @cython.locals(imports=Imports)
     cpdef remote(self, luid, perspective)
     cpdef local(self, luid)
     cpdef new_cache(self, luid, make)

@@ -1,6 +1,7 @@
 """All tables of one connection, and what encoder and decoder see of them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .caches import CacheExports, CacheImports, CacheObserver
@@ -17,15 +18,22 @@ __all__ = ["Tables"]
 class Tables:
     """The tables of the connection that `owner` is, as an Exporter and an Importer.
 
-    `report` hears of what the other side holds no more, `wake` that there is something to release.
+    `make_reference(owner, luid)` and `make_observer(owner, luid, perspective)` make the handles.
+    `report(owner, event)` hears of what the other side holds no more, and `owner.wake()` tells
+    that there is something to release. But for `exports`, the tables are made at their first use:
+    most connections never need them.
     """
 
     __slots__ = (
-        "cache_exports",
-        "cache_imports",
+        "_cache_exports",
+        "_cache_imports",
+        "_imports",
+        "_make_observer",
+        "_make_reference",
+        "_open",
+        "_report",
         "exports",
         "ids",
-        "imports",
         "owner",
         "releases",
     )
@@ -34,26 +42,62 @@ class Tables:
         self,
         owner: Any,
         ledger: Ledger,
-        make_reference: Callable[[int | bytes], RemoteReference],
-        make_observer: Callable[[int, Any], CacheObserver],
-        report: Callable[[Released | Unobserved], None],
-        wake: Callable[[], None],
+        make_reference: Callable[[Any, int | bytes], RemoteReference],
+        make_observer: Callable[[Any, int, Any], CacheObserver],
+        report: Callable[[Any, Released | Unobserved], None],
     ) -> None:
         self.owner = owner
+        self._make_observer = make_observer
+        self._report = report
+        self._open = True
         self.ids = Ids()
-        self.releases = Releases(ledger.limits, wake)
-        self.exports = Exports(ledger, self.ids, report)
-        self.imports = Imports(ledger, make_reference, self.releases)
-        self.cache_exports = CacheExports(ledger, self.ids, make_observer, report)
-        self.cache_imports = CacheImports(ledger, self.releases)
+        self.releases = Releases(ledger.limits, owner)
+        self.exports = Exports(ledger, self.ids, owner, report)
+        self._make_reference = make_reference
+        self._imports: Imports | None = None
+        self._cache_exports: CacheExports | None = None
+        self._cache_imports: CacheImports | None = None
+
+    @property
+    def imports(self) -> Imports:
+        """The references to the other side's objects."""
+        found = self._imports
+        if found is None:
+            found = Imports(self.exports.ledger, self.owner, self._make_reference, self.releases)
+            self._imports = found
+        return found
+
+    @property
+    def cache_exports(self) -> CacheExports:
+        """The caches of this side that the other side has copies of."""
+        found = self._cache_exports
+        if found is None:
+            make = partial(self._make_observer, self.owner)
+            report = partial(self._report, self.owner)
+            found = CacheExports(self.exports.ledger, self.ids, make, report)
+            if not self._open:
+                found.clear()
+            self._cache_exports = found
+        return found
+
+    @property
+    def cache_imports(self) -> CacheImports:
+        """The copies of the other side's caches."""
+        if self._cache_imports is None:
+            self._cache_imports = CacheImports(self.exports.ledger, self.releases)
+        return self._cache_imports
 
     def clear(self) -> None:
         """The connection is over: forget everything, and tell whom it concerns."""
+        self._open = False
         self.ids.counted.clear()
         self.releases.clear()
-        self.imports.clear()
-        self.cache_imports.clear()
-        self.cache_exports.clear()
+        if self._imports is not None:
+            self._imports.clear()
+        if self._cache_imports is not None:
+            self._cache_imports.clear()
+        if self._cache_exports is not None:
+            self._cache_exports.clear()
         self.exports.clear()
 
     # What the encoder asks.
@@ -86,7 +130,8 @@ class Tables:
 
     def remote(self, luid: int | bytes, perspective: Any) -> RemoteReference:
         """Give the reference to an object of the other side, and count that it came once more."""
-        return self.imports.receive(luid, perspective)
+        imports = self.imports if self._imports is None else self._imports
+        return imports.receive(luid, perspective)
 
     def local(self, luid: int | bytes) -> Any:
         """Give the own object with this id."""

@@ -28,15 +28,16 @@ class Refused:
 class Waiting:
     """What waits on one connection.
 
-    `updates` holds one at most, because nothing that came behind it is looked at.
+    `updates` holds one at most, because nothing that came behind it is looked at. `calls` is a
+    deque when there is one at all: most connections never need it.
     """
 
     __slots__ = ("_ledger", "calls", "updates")
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self.calls: deque[CallReceived | Refused] = deque()
-        self.updates: deque[CallReceived] = deque()
+        self.calls: deque[CallReceived | Refused] | tuple[()] = ()
+        self.updates: tuple[CallReceived, ...] = ()
 
     def too_many(self) -> LimitExceeded:
         """Give the error for a call that may not wait."""
@@ -64,7 +65,7 @@ class Waiting:
             ledger.calls_running += 1
             return True
         if update:
-            self.updates.append(call)
+            self.updates = (*self.updates, call)
         else:
             self.wait(call)
         return False
@@ -77,6 +78,8 @@ class Waiting:
     def wait(self, call: CallReceived | Refused) -> None:
         """Have it wait for its turn."""
         self._ledger.calls_waiting += 1
+        if not self.calls:
+            self.calls = deque()
         self.calls.append(call)
 
     def next(self) -> CallReceived | Refused | None:
@@ -89,7 +92,8 @@ class Waiting:
                 ledger.waiting_bytes -= call.size
                 return call
         elif self.updates:
-            call = self.updates.popleft()
+            call, *rest = self.updates
+            self.updates = tuple(rest)
         else:
             return None
         ledger.calls_running += 1
@@ -100,5 +104,4 @@ class Waiting:
         self._ledger.calls_waiting -= len(self.calls)
         for call in (*self.calls, *self.updates):
             self._ledger.waiting_bytes -= call.size
-        self.calls.clear()
-        self.updates.clear()
+        self.calls = self.updates = ()

@@ -434,6 +434,8 @@ class Holder(Echo):
 def test_what_is_released_leaves_with_the_next_message(run: Run) -> None:
     async def main() -> None:
         async with pair(Holder()) as (client, server):
+            # What opens the connection is through.
+            await client.root.call("echo", 0)
             spy = Writes(server)
             await client.root.call("keep", Thing())
             await client.root.call("drop")

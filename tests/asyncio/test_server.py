@@ -16,6 +16,7 @@ import pytest
 
 import pellucid
 from pellucid import Connection, ConnectionLost, Limits, LocalProtocolError, Server
+from pellucid.asyncio import server as module
 from pellucid.asyncio import url
 from pellucid.banana import encode
 from tests.asyncio.certificates import SECURE, Certificates
@@ -584,5 +585,21 @@ def test_a_root_that_refuses_to_be_served_there(run: Run) -> None:
     async def main() -> None:
         with pytest.raises(LocalProtocolError, match="not there"):
             await pellucid.serve(Gate("127.0.0.1"), FREE)
+
+    run(main())
+
+
+def test_a_child_has_no_connections(run: Run) -> None:
+    async def main() -> None:
+        async with (
+            pellucid.serve(Echo(), FREE) as server,
+            pellucid.connect(server.url) as client,
+        ):
+            assert await client.root.call("echo", 1) == 1
+            (connection,) = server.connections
+            thread = connection._out.thread
+            module._after_fork()
+            assert connection._out.thread == 0
+            connection._out.thread = thread
 
     run(main())

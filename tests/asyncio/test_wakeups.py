@@ -29,7 +29,7 @@ def wakeups() -> Wakeups:
     return Wakeups(asyncio.get_running_loop(), _fail)
 
 
-def _fail(error: BaseException) -> None:
+def _fail(loop: Loop, error: BaseException) -> None:
     raise AssertionError("nothing ends the program here") from error
 
 
@@ -153,7 +153,7 @@ def test_a_task_goes_on_in_its_own_context(run: Run) -> None:
 def test_what_ends_the_program_is_told(run: Run) -> None:
     async def main() -> None:
         told: list[BaseException] = []
-        found = Wakeups(asyncio.get_running_loop(), told.append)
+        found = Wakeups(asyncio.get_running_loop(), lambda loop, error: told.append(error))
         future = asyncio.get_running_loop().create_future()
 
         async def leave() -> None:

@@ -285,7 +285,7 @@ def counts(broker: Any) -> dict[str, int]:
     core = broker._core
     tables = core._tables
     found = {name: core.ledger.used(name) for name in ACCOUNTS}
-    found["references_exported"] -= len(core.exports._names)
+    found["references_exported"] -= sum(isinstance(key, bytes) for key in core.exports.snapshot())
     found["exports"] = len(core.exports)
     found["imports"] = len(core.imports)
     found["cache exports"] = len(tables.cache_exports)

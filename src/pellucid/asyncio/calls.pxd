@@ -4,13 +4,15 @@ cimport cython
 
 from ..broker cimport Broker
 from ..events cimport CallReceived
+from .outgoing cimport Outgoing
 
 cdef object _VALUES
 
 
 cdef class Calls:
-    cdef readonly object _connection, _loop, _answered, _finished, _report
+    cdef readonly object _connection, _link, _loop
     cdef readonly Broker _broker
+    cdef readonly Outgoing _out
     cdef bint _eager, _starting
     cdef public dict running
 

@@ -8,7 +8,7 @@ from its first line to its last.
 import asyncio
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextvars import Context, copy_context
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,10 +18,12 @@ from ..errors import is_expected
 from ..events import CallReceived
 from ..flavors import RemoteCache
 from .current import invoke
+from .outgoing import Outgoing
 from .wakeups import Follower
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .link import Link
 
 __all__ = ["EAGER_TASKS", "Calls", "Runner", "raise_later", "shown"]
 
@@ -61,18 +63,16 @@ class Runner(Protocol):
 class Calls:
     """The calls of one connection that are running.
 
-    `answered()` is called whenever there is an answer to send, `finished()` when a task ended, and
-    `report(text)` for what went wrong with a call that wants no answer.
+    `connection` is what methods see of it, and `link` what the loop has of it.
     """
 
     __slots__ = (
-        "_answered",
         "_broker",
         "_connection",
         "_eager",
-        "_finished",
+        "_link",
         "_loop",
-        "_report",
+        "_out",
         "_starting",
         "running",
     )
@@ -80,19 +80,14 @@ class Calls:
     def __init__(
         self,
         connection: "Connection",
-        loop: asyncio.AbstractEventLoop,
-        broker: Broker,
-        answered: Callable[[], None],
-        finished: Callable[[], None],
-        report: Callable[[str], None],
+        link: "Link",
         eager: bool = EAGER_TASKS,
     ) -> None:
         self._connection = connection
-        self._loop = loop
-        self._broker = broker
-        self._answered = answered
-        self._finished = finished
-        self._report = report
+        self._link = link
+        self._loop: asyncio.AbstractEventLoop = link._loop
+        self._broker: Broker = link._broker
+        self._out: Outgoing = link._out
         self._eager = eager
         self.running: dict[asyncio.Future[Any], str] = {}
         # The first lines of a task run, which is not in `running` yet.
@@ -135,7 +130,7 @@ class Calls:
             self._fail(call, error)
         else:
             self._answer(call, future.result())
-        self._finished()
+        self._link._call_finished()
 
     def _start_task(self, call: CallReceived, result: Awaitable[Any], context: Context) -> bool:
         task: asyncio.Task[None]
@@ -159,7 +154,7 @@ class Calls:
                 if iscoroutine(result):
                     result.close()
                 self._fail(call, asyncio.CancelledError())
-            self._finished()
+            self._link._call_finished()
 
         task.add_done_callback(done)
         return self._eager
@@ -181,7 +176,7 @@ class Calls:
             log.error(
                 "the result of %r can't be sent: %s", call.name, refused, exc_info=refused.__cause__
             )
-        self._answered()
+        self._out.flush()
 
     def _fail(self, call: CallReceived, error: BaseException) -> None:
         ended = self._broker.closed and isinstance(error, asyncio.CancelledError)
@@ -189,12 +184,12 @@ class Calls:
             if not ended:
                 _log(call.name, error)
         elif not call.wants_answer:
-            self._report(_unheard(call, error))
+            self._link._report(_unheard(call, error))
         text = None
         if self._broker.tracebacks:
             text = "".join(traceback.format_exception(error))
         self._broker.fail(call, error, text)
-        self._answered()
+        self._out.flush()
         raise_later(self._loop, error)
 
     def cancel(self) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl as library
-from typing import Any
+from typing import Any, Final
 
 from ..errors import ConnectionLost
 from ..limits import Limits
@@ -13,6 +13,8 @@ from .connection import Connection
 from .opening import Opening, check_options
 
 __all__ = ["connect"]
+
+_LIMITS: Final = Limits()
 
 
 class connect(Opening[Connection]):
@@ -38,7 +40,7 @@ class connect(Opening[Connection]):
         self._address = urls.parse(url)
         tls.check(self._address, ssl, "client")
         self._ssl = ssl
-        self._limits = Limits() if limits is None else limits
+        self._limits = _LIMITS if limits is None else limits
         self._registry = registry
 
     def _make(self) -> Connection:
@@ -62,7 +64,9 @@ class connect(Opening[Connection]):
             _, connection = await loop.create_unix_connection(self._make, address.path)
             return connection
         options: dict[str, Any] = {}
-        if isinstance(loop, asyncio.BaseEventLoop):
+        # An IP address is one address.
+        literal = ":" in address.host or address.host.replace(".", "").isdecimal()
+        if not literal and isinstance(loop, asyncio.BaseEventLoop):
             # As curl and browsers do: the next address has its turn after a quarter of a second.
             # uvloop does not know it.
             options["happy_eyeballs_delay"] = 0.25

@@ -27,10 +27,12 @@ class Connection(Link, Closing):
     `certificate` the verified certificate of the other side, if it has shown one.
     """
 
+    # An application may note on it what it likes.
+    __slots__ = ("__dict__", "_eager")
+
     def __init__(self, role: str, *, eager: bool = EAGER_TASKS, **options: Any) -> None:
         self._eager = eager
         super().__init__(role, **options)
-        self._call = self._out.call
 
     @property
     def root(self) -> RemoteReference:
@@ -134,7 +136,7 @@ class Connection(Link, Closing):
         if self._over:
             self._loop.call_soon(callback, self._error)
         else:
-            self._on_close.append(callback)
+            self._on_close = (*self._on_close, callback)
 
     def on_done(self, callback: Callable[[Any], None]) -> None:
         """Call `callback(self)` when the connection is closed and none of its methods runs."""
@@ -181,18 +183,10 @@ class Connection(Link, Closing):
     # What the broker reports, and the hooks of the application.
 
     def _make_calls(self) -> Runner:
-        return Calls(
-            self,
-            self._loop,
-            self._broker,
-            self._out.flush,
-            self._call_finished,
-            self._report,
-            self._eager,
-        )
+        return Calls(self, self, self._eager)
 
     def _make_turns(self) -> Turns:
-        return Turns(self._loop, self._broker, self._out, self._calls, self._handle)
+        return Turns(self._broker, self._out, self._calls, self)
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, CallFailed):
@@ -208,8 +202,9 @@ class Connection(Link, Closing):
             self._report(event.text, event.cause)
         else:
             self._timers.cancel("handshake")
-            if self._ready is not None and not self._ready.done():
-                self._ready.set_result(None)
+            if self._ready is not None:
+                # So that the first calls leave together with the choice of the dialect.
+                self._turns.resume(self._ready)
 
     def _unobserved(self, event: Unobserved) -> None:
         done = self._run_hook(event.target.stopped_observing, event.perspective, event.observer)
@@ -261,6 +256,8 @@ class Connection(Link, Closing):
         self, function: Callable[..., object], running: Awaitable[object]
     ) -> "asyncio.Task[None]":
         task = self._loop.create_task(self._run_last(function, running))
+        if not self._last:
+            self._last = {}
         self._last[task] = _name(function)
         task.add_done_callback(self._last_finished)
         if self._over and not self._done and "methods" not in self._timers:

@@ -7,7 +7,7 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from threading import get_ident
-from typing import Any, cast
+from typing import Any, Final, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 from .. import references
@@ -35,7 +35,11 @@ _BUFFER_BYTES = 256 * 1024
 _FAULTS_LOGGED = 10
 
 _buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
+# Those of clients. A server knows its own.
 _open: WeakSet["Link"] = WeakSet()
+
+# Nothing is ever put in. What a connection may never need is made at its first use.
+_NONE: Final[dict[Any, Any]] = {}
 
 
 def _shared_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
@@ -47,7 +51,7 @@ def _shared_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
 
 def _after_fork() -> None:
     for link in _open:
-        link._out.thread = 0
+        link.forked()
 
 
 # Where there is no fork there is nothing to register.
@@ -56,6 +60,34 @@ getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)
 
 class Link(asyncio.BufferedProtocol, ABC):
     """A broker on a transport. What its events mean is told by the class below, `Connection`."""
+
+    __slots__ = (
+        "__weakref__",
+        "_below",
+        "_broker",
+        "_calls",
+        "_done",
+        "_error",
+        "_faults",
+        "_finished",
+        "_last",
+        "_log",
+        "_loop",
+        "_lost",
+        "_on_close",
+        "_on_done",
+        "_out",
+        "_over",
+        "_peer",
+        "_ready",
+        "_timers",
+        "_transport",
+        "_turns",
+        "_woken",
+        "certificate",
+        "host",
+        "unix",
+    )
 
     def __init__(
         self,
@@ -70,8 +102,8 @@ class Link(asyncio.BufferedProtocol, ABC):
         faults: Seldom | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._role = role
-        self.peer = peer
+        # The name, or what it is made of when somebody asks.
+        self._peer: str | tuple[Any, ...] = peer
         # A portal has a root of its own for each connection.
         if hasattr(type(root), "root_for"):
             root = root.root_for(self)
@@ -82,19 +114,17 @@ class Link(asyncio.BufferedProtocol, ABC):
             root=root,
             limits=limits,
             registry=registry,
-            reference_type=self._make_reference,
-            observer_type=self._make_observer,
-            wake=self._wake,
+            reference_type=_make_reference,
+            observer_type=_make_observer,
             buffer=_shared_buffer(self._loop),
             tracebacks=tracebacks,
+            face=self,
             **chosen,
         )
-        self.limits = self._broker.limits
         self._timers = Timers(self._loop)
-        self._out = Outgoing(self._loop, self._broker, self._timers, self.abort)
+        self._out = Outgoing(self._loop, self._broker, self._timers, self)
         self._calls = self._make_calls()
         self._turns = self._make_turns()
-        self._turn = self._turns.run
         self._transport: asyncio.Transport | None = None
         # Under TLS, what carries it.
         self._below: asyncio.Transport | None = None
@@ -111,12 +141,13 @@ class Link(asyncio.BufferedProtocol, ABC):
         self._done = False
         self._error: BaseException | None = None
         # What the connection owes to the application after its end, and runs to its own.
-        self._last: dict[asyncio.Task[None], str] = {}
+        self._last: dict[asyncio.Task[None], str] = _NONE
         self._ready: asyncio.Future[None] | None = None
         self._finished: asyncio.Event | None = None
         self._on_done: Callable[[Any], None] | None = None
-        self._on_close: list[Callable[[BaseException | None], object]] = []
-        _open.add(self)
+        self._on_close: tuple[Callable[[BaseException | None], object], ...] = ()
+        if faults is None:
+            _open.add(self)
 
     # What the class below adds.
 
@@ -139,6 +170,31 @@ class Link(asyncio.BufferedProtocol, ABC):
     @abstractmethod
     def _handle(self, event: Event) -> None:
         """Take an event of the broker that is neither CallReceived nor CallCompleted."""
+
+    @property
+    def limits(self) -> Limits:
+        """What the connection may cost."""
+        limits: Limits = self._broker.limits
+        return limits
+
+    @property
+    def _is_client(self) -> bool:
+        return self._broker.root is not None
+
+    @property
+    def peer(self) -> str:
+        """The address of the other side."""
+        if not isinstance(self._peer, str):
+            self._peer = _name(self._peer, self.encrypted)
+        return self._peer
+
+    @peer.setter
+    def peer(self, peer: str) -> None:
+        self._peer = peer
+
+    def forked(self) -> None:
+        """This is another process now, where the connection is of no use."""
+        self._out.thread = 0
 
     @property
     def encrypted(self) -> bool:
@@ -168,6 +224,9 @@ class Link(asyncio.BufferedProtocol, ABC):
     def _wake_up(self) -> None:
         self._woken = False
         self._turn()
+
+    def _turn(self) -> None:
+        self._turns.run()
 
     # What arrives.
 
@@ -201,11 +260,12 @@ class Link(asyncio.BufferedProtocol, ABC):
         # uvloop's transports are none of asyncio's classes.
         self._transport = self._turns.transport = cast(asyncio.Transport, transport)
         name = transport.get_extra_info("peername")
-        self.unix = _is_unix(transport)
+        # Asking a socket for its family takes long.
+        self.unix = not isinstance(name, tuple) and _is_unix(transport)
         self.host = name[0] if name and not self.unix else ""
         reset = not self.unix and not self.host
-        if not self.peer:
-            self.peer = "somebody" if reset else _name(name, self.encrypted)
+        if not self._peer:
+            self._peer = "somebody" if reset else _name(name) if self.unix else name
         if reset:
             # What it sent first may be there, but not where it came from.
             self._transport.abort()
@@ -234,7 +294,7 @@ class Link(asyncio.BufferedProtocol, ABC):
 
     def _handshake_over(self) -> None:
         text = f"no dialect was agreed within {self.limits.handshake_time} s"
-        if self._role == "client" and not self.encrypted and not self.unix:
+        if self._is_client and not self.encrypted and not self.unix:
             text += "; if the server speaks TLS, use pbs://"
         late = RemoteProtocolError(text)
         late.__cause__ = TimeoutError()
@@ -298,7 +358,7 @@ class Link(asyncio.BufferedProtocol, ABC):
         self._error = error
         self._timers.cancel("handshake")
         # What ends the opening of a client is raised there.
-        opening = self._role == "client" and not self._broker.ready
+        opening = self._is_client and not self._broker.ready
         if not opening and error is not None and not isinstance(error, (EOFError, OSError)):
             text = f"{error}{self._hint(error)}"
             self._log.warning("%s: the connection was ended: %s", self.peer, text)
@@ -339,7 +399,7 @@ class Link(asyncio.BufferedProtocol, ABC):
 
     def _lost_while_opening(self) -> ConnectionLost:
         why = str(self._error or "closed")
-        if self._role == "client" and isinstance(self._error, (EOFError, OSError)):
+        if self._is_client and isinstance(self._error, (EOFError, OSError)):
             # The server is the first to speak.
             if self.encrypted:
                 why = "the server closed the connection during opening; "
@@ -353,9 +413,9 @@ class Link(asyncio.BufferedProtocol, ABC):
     def _is_over(self) -> None:
         self._over = True
         self._timers.cancel_all()
-        for callback in self._on_close:
+        callbacks, self._on_close = self._on_close, ()
+        for callback in callbacks:
             self._loop.call_soon(callback, self._error)
-        self._on_close.clear()
         if self._calls.running or self._last:
             self._timers.start("methods", self.limits.close_time, self._give_up_methods)
         self._check_done()
@@ -378,6 +438,16 @@ class Link(asyncio.BufferedProtocol, ABC):
             self._finished.set()
         if self._on_done is not None:
             self._on_done(self)
+
+
+def _make_reference(broker: Broker, luid: int | bytes) -> references.RemoteReference:
+    made: references.RemoteReference = broker.face._make_reference(broker, luid)
+    return made
+
+
+def _make_observer(broker: Broker, luid: int, perspective: Any) -> CacheObserver:
+    made: CacheObserver = broker.face._make_observer(broker, luid, perspective)
+    return made
 
 
 def _is_unix(transport: asyncio.BaseTransport) -> bool:

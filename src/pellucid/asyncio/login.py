@@ -90,7 +90,7 @@ async def _call(connection: "Connection", handle: Any, name: str, *args: Any) ->
     target = connection.root if handle is None else handle
     try:
         # Not by a verb of the reference: those of another face may block.
-        return await connection._call(target, name, args, {})
+        return await connection._out.call(target, name, args, {})
     except NoSuchMethod as error:
         # A realm may raise one as well, which is about something else.
         if handle is None and str(error).endswith(f"_{name}"):

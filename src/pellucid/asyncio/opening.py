@@ -37,6 +37,8 @@ def check_options(url: object, limits: object, registry: object) -> None:
 class Closing(ABC):
     """Something open, which ends with `close` and `wait_closed`, or as a context."""
 
+    __slots__ = ()
+
     @abstractmethod
     def close(self) -> None:
         """Begin to close."""

@@ -1,9 +1,8 @@
 """What leaves over one connection: when it is written, and whether the other side takes it."""
 
 import asyncio
-from collections.abc import Callable
 from threading import get_ident
-from typing import Any
+from typing import Any, Final, Protocol
 
 from ..broker import Broker
 from ..caches import CacheObserver
@@ -24,22 +23,35 @@ _CREATE_FUTURE = asyncio.BaseEventLoop.create_future
 _HIGH_WATER = 64 * 1024
 
 
+class _Link(Protocol):
+    def abort(self, error: BaseException | None = None) -> None:
+        """Cut the connection at once."""
+
+
+# So that all connections of a thread have one number.
+_threads: Final[dict[int, int]] = {}
+
+
+def _thread() -> int:
+    number = get_ident()
+    return _threads.setdefault(number, number)
+
+
 class Outgoing:
     """The way from the broker to the transport.
 
     The first message of a turn leaves at once, those that follow every 64 and at its end. While
     `in_turn` is set the end is told by `uncork`, else it is the next iteration of the loop.
-    `stalled(error)` is called when the other side took nothing for `limits.stall_time`.
+    `link.abort(error)` is called when the other side took nothing for `limits.stall_time`.
     """
 
     __slots__ = (
         "_below",
         "_broker",
         "_corked",
+        "_link",
         "_loop",
         "_plain",
-        "_stall_time",
-        "_stalled",
         "_timers",
         "_transport",
         "_unsent",
@@ -57,15 +69,14 @@ class Outgoing:
         loop: asyncio.AbstractEventLoop,
         broker: Broker,
         timers: Timers,
-        stalled: Callable[[LimitExceeded], None],
+        link: _Link,
     ) -> None:
         self._loop = loop
         self._broker = broker
         # The loops of asyncio do no more than that, but by another function.
         self._plain = getattr(type(loop), "create_future", None) is _CREATE_FUTURE
         self._timers = timers
-        self._stalled = stalled
-        self._stall_time = broker.limits.stall_time
+        self._link = link
         self._transport: asyncio.WriteTransport | None = None
         self._below: asyncio.WriteTransport | None = None
         self._corked = False
@@ -73,12 +84,13 @@ class Outgoing:
         self.paused = False
         self._written = 0
         self._unsent = 0
-        self._waiters: set[asyncio.Future[None]] = set()
+        # Those that wait for room.
+        self._waiters: set[asyncio.Future[None]] | None = None
         self.in_turn = False
         # `close` was called: no call is made any more.
         self.closing = False
         # The thread of the loop, 0 in a process that was forked.
-        self.thread = get_ident()
+        self.thread = _thread()
 
     def start(
         self, transport: asyncio.WriteTransport, below: asyncio.WriteTransport | None = None
@@ -208,14 +220,15 @@ class Outgoing:
 
     def _watch(self) -> None:
         taken = self._written - self._unsent
-        self._timers.start("stall", self._stall_time, self._check_stall, taken)
+        self._timers.start("stall", self._broker.limits.stall_time, self._check_stall, taken)
 
     def _check_stall(self, taken_before: int) -> None:
         self.count()
         if self._unsent and self._written - self._unsent == taken_before:
-            self._stalled(
+            time = self._broker.limits.stall_time
+            self._link.abort(
                 LimitExceeded(
-                    f"the peer took nothing for {self._stall_time} s (limits.stall_time)",
+                    f"the peer took nothing for {time} s (limits.stall_time)",
                     limit="stall_time",
                     value=self._unsent,
                     remote=True,
@@ -232,7 +245,7 @@ class Outgoing:
         """The transport has room again."""
         self.paused = False
         self.count()
-        for waiter in self._waiters:
+        for waiter in self._waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -242,6 +255,8 @@ class Outgoing:
         await asyncio.sleep(0)
         while self.paused:
             waiter = self._loop.create_future()
+            if self._waiters is None:
+                self._waiters = set()
             self._waiters.add(waiter)
             try:
                 await waiter

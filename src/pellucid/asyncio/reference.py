@@ -34,7 +34,7 @@ class RemoteReference(references.RemoteReference):
         LimitExceeded for what can't be sent; DeadReferenceError if the connection had ended, and
         ConnectionLost if it ends before the answer.
         """
-        return self.connection._call(self, name, args, kwargs)
+        return self.connection._out.call(self, name, args, kwargs)
 
     def notify(self, name: str, /, *args: Any, **kwargs: Any) -> None:
         """Call a method and want no answer, neither result nor error.
@@ -68,7 +68,7 @@ class CacheObserver(caches.CacheObserver):
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> "asyncio.Future[Any]":
         """Call a method of the copy, and give the future of its result, as a reference does."""
-        return self.connection._call(self, name, args, kwargs)
+        return self.connection._out.call(self, name, args, kwargs)
 
     def notify(self, name: str, /, *args: Any, **kwargs: Any) -> None:
         """Tell the copy of a change, and want no answer.

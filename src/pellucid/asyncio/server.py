@@ -1,8 +1,10 @@
 """Serving an object to everybody who connects."""
 
 import asyncio
+import os
 import ssl as library
 from typing import Any
+from weakref import WeakSet
 
 from ..flavors import Avatar
 from ..limits import Limits
@@ -18,6 +20,19 @@ __all__ = ["Server", "serve"]
 
 # So many mistakes of all its peers together a server logs in a minute.
 _FAULTS = 100
+
+
+_servers: WeakSet["Server"] = WeakSet()
+
+
+def _after_fork() -> None:
+    for server in _servers:
+        for connection in server.connections:
+            connection.forked()
+
+
+# Where there is no fork there is nothing to register.
+getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)
 
 
 class Server(Closing):
@@ -40,7 +55,8 @@ class Server(Closing):
         self._address = address
         self._ssl = ssl
         self._limits = Limits() if limits is None else limits
-        self._registry = registry
+        # One for all connections, for it is never changed where the application has none.
+        self._registry = Registry() if registry is None else registry
         self._tracebacks = tracebacks
         self._listening: Listening | None = None
         # The handshakes that are under way, and what they are made on.
@@ -51,6 +67,8 @@ class Server(Closing):
         self._log = Seldom(self._loop.time)
         self._faults = Seldom(self._loop.time, most=_FAULTS)
         self.urls: tuple[str, ...] = ()
+        self._done = self._forget
+        _servers.add(self)
 
     @property
     def url(self) -> str:
@@ -81,7 +99,7 @@ class Server(Closing):
             faults=self._faults,
         )
         self._connections[connection] = None
-        connection.on_done(self._forget)
+        connection.on_done(self._done)
         if self._closing:
             self._loop.call_soon(connection.close)
         return connection

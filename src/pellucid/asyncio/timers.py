@@ -19,30 +19,42 @@ class Timers:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._handles: dict[str, asyncio.TimerHandle] = {}
+        # Most of the time none runs.
+        self._handles: dict[str, asyncio.TimerHandle] | None = None
 
     def start(self, name: str, seconds: float, act: Callable[..., object], *args: Any) -> None:
         """Call `act(*args)` after a time, in place of what runs under this name."""
         self.cancel(name)
+        if self._handles is None:
+            self._handles = {}
         self._handles[name] = self._loop.call_later(seconds, self._ring, name, act, args)
 
     def _ring(self, name: str, act: Callable[..., object], args: tuple[Any, ...]) -> None:
-        del self._handles[name]
+        self._forget(name)
         act(*args)
+
+    def _forget(self, name: str) -> asyncio.TimerHandle | None:
+        handles = self._handles
+        if handles is None:
+            return None
+        handle = handles.pop(name, None)
+        if not handles:
+            self._handles = None
+        return handle
 
     def cancel(self, name: str) -> None:
         """Stop the timer of this name, if it runs."""
-        handle = self._handles.pop(name, None)
+        handle = self._forget(name)
         if handle is not None:
             handle.cancel()
 
     def cancel_all(self) -> None:
         """Stop all of them."""
-        for name in list(self._handles):
+        for name in list(self._handles or ()):
             self.cancel(name)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._handles
+        return self._handles is not None and name in self._handles
 
 
 class Seldom(seldom.Seldom):

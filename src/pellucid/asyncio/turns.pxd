@@ -13,7 +13,7 @@ cdef class Turns:
     cdef Broker _broker
     cdef Outgoing _out
     cdef Wakeups _wakeups
-    cdef object _loop, _calls, _finish, _handle, _resume
+    cdef object _calls, _finish, _link, _resume
     cdef Py_ssize_t _left, _most, _few
     cdef bint _held
     cdef public bint reading, closing, eof
@@ -22,6 +22,7 @@ cdef class Turns:
     cpdef updated(self, Py_ssize_t count)
     @cython.locals(broker=Broker, out=Outgoing, stuck=bint, nested=bint)
     cpdef run(self)
+    cdef Wakeups _runs(self)
     cdef object _start(self, CallReceived call)
     cdef object _read_or_not(self, bint stuck)
     cdef object _set_reading(self, bint reading)

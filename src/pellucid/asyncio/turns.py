@@ -6,11 +6,10 @@ connections get theirs.
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from ..broker import Broker
-from ..events import CallCompleted, CallReceived, Event
+from ..events import CallCompleted, CallReceived, Event, Ready
 from .calls import Runner, raise_later
 from .outgoing import Outgoing
 from .wakeups import Wakeups
@@ -18,12 +17,19 @@ from .wakeups import Wakeups
 __all__ = ["Turns"]
 
 
+class _Link(Protocol):
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop: ...
+
+    def _handle(self, event: Event) -> None: ...
+
+
 class Turns:
     """The turns of one connection.
 
     What a call of ours gives goes to `finish(waiter, value)`, into its future where there is none,
-    and whatever else is no call of the other side to `handle(event)`. Set `closing` when nothing
-    more may start, `eof` when nothing more will arrive, and `transport` while there is one.
+    and whatever else is no call of the other side to `link._handle(event)`. Set `closing` when
+    nothing more may start, `eof` when nothing more will arrive, and `transport` while there is one.
     """
 
     __slots__ = (
@@ -31,10 +37,9 @@ class Turns:
         "_calls",
         "_few",
         "_finish",
-        "_handle",
         "_held",
         "_left",
-        "_loop",
+        "_link",
         "_most",
         "_out",
         "_resume",
@@ -47,20 +52,19 @@ class Turns:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
         broker: Broker,
         out: Outgoing,
         calls: Runner,
-        handle: Callable[[Event], None],
+        link: _Link,
         finish: Callable[[Any, Any], None] | None = None,
     ) -> None:
-        self._loop = loop
         self._broker = broker
         self._out = out
         self._calls = calls
-        self._wakeups = Wakeups(loop, partial(raise_later, loop))
-        self._finish = self._wakeups.finish if finish is None else finish
-        self._handle = handle
+        # Made when the first call of ours is done: many servers make none.
+        self._wakeups: Wakeups | None = None
+        self._finish = finish
+        self._link = link
         # How many calls may start before the next iteration.
         self._left = self._most = broker.limits.calls_per_turn
         self._few = (self._most - 1) // 2
@@ -93,19 +97,23 @@ class Turns:
                 else:
                     event = broker.next_event(self._left > 0 and not self._held)
                 if event is None:
-                    if nested or not self._wakeups.run():
+                    if nested or self._wakeups is None or not self._wakeups.run():
                         break
                 elif type(event) is CallReceived:
                     self._start(event)
                 elif type(event) is CallCompleted:
+                    if self._finish is None:
+                        self._finish = self._runs().finish
                     self._finish(event.waiter, event.value)
                 else:
-                    # It may be an error, and who awaits that goes on in the next iteration.
-                    self._wakeups.usual = True
-                    self._handle(event)
+                    if type(event) is not Ready:
+                        # It may be an error, and who awaits that goes on in the next iteration.
+                        self._runs().usual = True
+                    self._link._handle(event)
         except BaseException:
             # Whoever ends the program waits for its tasks, and they would wait for ever.
-            self._wakeups.put_off()
+            if self._wakeups is not None:
+                self._wakeups.put_off()
             self.go_on_soon()
             raise
         finally:
@@ -117,6 +125,15 @@ class Turns:
             self.go_on_soon()
         if stuck or not self.reading:
             self._read_or_not(stuck)
+
+    def _runs(self) -> Wakeups:
+        if self._wakeups is None:
+            self._wakeups = Wakeups(self._link._loop, raise_later)
+        return self._wakeups
+
+    def resume(self, future: "asyncio.Future[None]") -> None:
+        """Let what awaits `future` go on, in this turn if one is under way."""
+        self._runs().finish(future, None)
 
     def _start(self, call: CallReceived) -> None:
         if self.closing:
@@ -158,12 +175,12 @@ class Turns:
     def go_on_soon(self) -> None:
         """Have another turn in the next iteration of the loop."""
         if self._resume is None and not self._broker.closed:
-            self._resume = self._loop.call_soon(self._go_on)
+            self._resume = self._link._loop.call_soon(self._go_on)
 
     def _hold(self) -> None:
         self._held = True
         # An answer that arrives behind this call is not looked at before its first line.
-        self._wakeups.usual = True
+        self._runs().usual = True
         if self._resume is not None:
             # It would come before the first line of the task.
             self._resume.cancel()

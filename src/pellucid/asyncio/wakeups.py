@@ -26,14 +26,16 @@ class Follower:
 class Wakeups:
     """The tasks to run at the end of a turn, whose futures are done.
 
-    `failed(error)` is called with what ends the program. Set `usual` when something else of this
-    turn waits for the next iteration: all that is finished behind it does so too, in its order.
+    `failed(loop, error)` is called with what ends the program. Set `usual` when something else of
+    this turn waits for the next iteration: all that is finished behind it does so too, in its order.
     """
 
     __slots__ = ("_failed", "_loop", "_waiting", "usual")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, failed: Callable[[BaseException], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        failed: Callable[[asyncio.AbstractEventLoop, BaseException], None],
     ) -> None:
         self._loop = loop
         self._failed = failed
@@ -77,7 +79,7 @@ class Wakeups:
                 # Nothing ran: the task, or its context, is entered further down the stack.
                 self._loop.call_soon(callback, future, context=context)
             except BaseException as error:
-                self._failed(error)
+                self._failed(self._loop, error)
         return True
 
     def put_off(self) -> None:

@@ -29,8 +29,8 @@ class WorkerCalls(Calls):
 
     __slots__ = ("_inner", "acting", "lane")
 
-    def __init__(self, inner: "InnerConnection", lane: Lane, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, inner: "InnerConnection", lane: Lane, connection: Any) -> None:
+        super().__init__(connection, inner)
         self._inner = inner
         self.lane = lane
         self.running: dict[Any, str] = {}
@@ -64,7 +64,7 @@ class WorkerCalls(Calls):
             else:
                 self._fail(call, error)
         finally:
-            self._finished()
+            self._inner._call_finished()
 
     def _fail(self, call: CallReceived, error: BaseException) -> None:
         if self._broker.closed and isinstance(error, ConnectionClosed):

@@ -57,16 +57,7 @@ class InnerConnection(connection.Connection):
         return CacheObserver(broker, luid, perspective, self.outer)
 
     def _make_calls(self) -> WorkerCalls:
-        return WorkerCalls(
-            self,
-            self.lane,
-            self.outer,
-            self._loop,
-            self._broker,
-            self._out.flush,
-            self._call_finished,
-            self._report,
-        )
+        return WorkerCalls(self, self.lane, self.outer)
 
     # What other threads ask for.
 
@@ -117,7 +108,7 @@ class InnerConnection(connection.Connection):
     ) -> None:
         """Have a callback called at the end. Tells whether that is over, and the reason."""
         if not self._over:
-            self._on_close.append(callback)
+            self._on_close = (*self._on_close, callback)
         waiter.set_result((self._over, self._error))
 
     @property
@@ -138,7 +129,7 @@ class InnerConnection(connection.Connection):
         def finish(waiter: Waiter, value: Any) -> None:
             self.lane.answer(waiter, value, None)
 
-        return Turns(self._loop, self._broker, self._out, self._calls, self._handle, finish)
+        return Turns(self._broker, self._out, self._calls, self, finish)
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, CallFailed):
@@ -180,7 +171,7 @@ class InnerConnection(connection.Connection):
     def _is_over(self) -> None:
         for callback in self._on_close:
             self._start_hook(callback, self._error)
-        self._on_close.clear()
+        self._on_close = ()
         super()._is_over()
 
     def _give_up_methods(self) -> None:
