@@ -289,9 +289,9 @@ def test_reset() -> None:
 
 
 class Growing:
-    """An object that changes the list it is in while it is written."""
+    """An object that changes the container it is in while it is written."""
 
-    def __init__(self, home: list[object], change: Callable[[list[object]], object]) -> None:
+    def __init__(self, home: Any, change: Callable[[Any], object]) -> None:
         self.home = home
         self.change = change
 
@@ -308,6 +308,60 @@ def test_a_list_that_changes_while_it_is_written_is_refused(
     home += [Growing(home, change), 2, 3]
     with pytest.raises(InsecureJelly, match="changed while it was written"):
         encoder().unit(home, "x")
+
+
+def swap_in_a_dict(home: dict[Any, Any]) -> None:
+    del home["first"]
+    home["new"] = 1
+
+
+def swap_last(home: dict[Any, Any]) -> None:
+    del home["last"]
+    home["new"] = 1
+
+
+def swap_in_a_set(home: set[Any]) -> None:
+    home.remove(5)
+    home.add(0)
+
+
+def test_a_dict_whose_keys_change_while_it_is_written_is_refused() -> None:
+    home: dict[Any, Any] = {}
+    home |= {"first": 1, "it": Growing(home, swap_in_a_dict), "last": 3}
+    # Pure Python finds it before we do.
+    with pytest.raises(InsecureJelly, match=r"changed while it was written|RuntimeError"):
+        encoder().unit(home, "x")
+
+
+def test_a_dict_of_which_too_few_pairs_come_is_refused() -> None:
+    home: dict[Any, Any] = dict.fromkeys("abc")
+    home |= {"it": Growing(home, swap_last), "last": 3}
+    # The next key makes the dict close the gaps, and Python's loop is behind all that is left.
+    for key in "abc":
+        del home[key]
+    with pytest.raises(InsecureJelly, match="changed while it was written"):
+        encoder().unit(home, "x")
+
+
+class Third(Growing):
+    """It comes behind 1 and 2 in a set, and before 5."""
+
+    def __hash__(self) -> int:
+        return 3
+
+
+def test_a_set_whose_members_change_while_it_is_written_is_refused() -> None:
+    home: set[Any] = {1, 2, 5}
+    home.add(Third(home, swap_in_a_set))
+    with pytest.raises(InsecureJelly, match="changed while it was written"):
+        encoder().unit(home, "x")
+
+
+@pytest.mark.parametrize("limit", ["message_bytes", "items"])
+def test_a_limit_that_no_c_integer_holds_is_none(limit: str) -> None:
+    one = encoder(**{limit: 1 << 100})
+    one.unit([1], "x")
+    assert one.take()
 
 
 class Silent(Exception):

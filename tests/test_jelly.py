@@ -255,3 +255,23 @@ def test_which_caches_are_carried() -> None:
     assert both([b"tuple", [b"cached", b"n"], [b"cached", 1.5], [b"lcache", 3]]) == ([], [b"n"])
     for odd in ([b"cached"], [b"x.C"], [b"x.C", [b"list"]], [[b"x.C"], 7]):
         assert both(odd) == ([], [])
+
+
+class Keeping:
+    """Keeps the encoder, and tells what it finds there."""
+
+    encoder: Any = None
+
+    def write_jelly(self, encoder: Any) -> None:
+        assert encoder.perspective is None
+        assert encoder.host is None
+        encoder.perspective = encoder.host = self
+        self.encoder = encoder
+        encoder.write_remote(1)
+
+
+def test_what_is_left_in_an_encoder_is_not_for_the_next_value() -> None:
+    keeping = Keeping()
+    data = dumps(keeping)
+    keeping.encoder.raw(b"\x05\x81")
+    assert dumps(keeping) == data

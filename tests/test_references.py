@@ -320,6 +320,13 @@ def test_an_object_without_weak_references_is_not_remembered() -> None:
     prove_empty(table, ledger)
 
 
+def test_more_ids_than_a_c_integer_can_be_remembered() -> None:
+    remembered = Remembered(1 << 100)
+    one = Referenceable()
+    remembered.add(1, one)
+    assert remembered.find(1) is one
+
+
 def test_so_many_ids_are_remembered() -> None:
     table, ledger = exports(remembered_ids=3)
     objs = [Referenceable() for _ in range(5)]

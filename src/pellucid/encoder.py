@@ -1,5 +1,6 @@
 """From objects to the bytes of a message, in one pass. (Wire document, sections 4 and 5.)"""
 
+import sys
 from collections.abc import Callable
 from operator import is_not
 from typing import Any, Final
@@ -34,6 +35,8 @@ _TEXTS: Final = tuple(b"\x02\x80\x07\x82unicode" + head for head in _STRINGS)
 # So many short keys of dictionaries are remembered as bytes: the same ones come again and again.
 _KEYS: Final = 1024
 _LONGEST_KEY: Final = 32
+
+_CHANGED: Final = "it changed while it was written"
 
 # Nothing is ever put into these: most encoders never need any of their own.
 _NO_SLOTS: Final[dict[int, int]] = {}
@@ -155,8 +158,9 @@ class Encoder:
         self._tokens = dialect.tokens
         self._short = min(0x80, limits.string_bytes + 1)
         self._keys: dict[str, bytes] = dialect.keys if limits.string_bytes >= _LONGEST_KEY else {}
-        self._message_bytes = limits.message_bytes
-        self._items = limits.items
+        # Whoever sets a limit that no C integer holds wants none.
+        self._message_bytes = min(limits.message_bytes, sys.maxsize)
+        self._items = min(limits.items, sys.maxsize)
         self._string_bytes = limits.string_bytes
         self._list_items = limits.list_items
         self._bits = limits.integer_bits
@@ -546,24 +550,30 @@ class Encoder:
                 if index >= done:
                     self._value(member, depth)
             if index + 1 != size:
-                raise InsecureJelly("it changed while it was written")
+                raise InsecureJelly(_CHANGED)
         except Exception:
             self._step(f"[{index}]")
             raise
 
     def _set(self, value: Any, word: bytes, depth: int) -> None:
-        if not self._opens(value, len(value), word, depth):
+        size = len(value)
+        if not self._opens(value, size, word, depth):
             return
+        done = 0
         depth += 1
         try:
             for member in value:
                 self._value(member, depth)
+                done += 1
+            if done != size:
+                raise InsecureJelly(_CHANGED)
         except Exception:
             self._step("{member}")
             raise
 
     def _dictionary(self, value: dict[Any, Any], depth: int) -> None:
-        if not self._opens(value, len(value), b"dictionary", depth):
+        size = len(value)
+        if not self._opens(value, size, b"dictionary", depth):
             return
         out = self.out
         keys = self._keys
@@ -584,6 +594,9 @@ class Encoder:
                 behind = True
                 self._value(member, depth)
                 index += 1
+            # Python finds that only in some cases, and compiled in fewer.
+            if index != size:
+                raise InsecureJelly(_CHANGED)
         except Exception:
             self._step(step_of(key, index) if behind else f"{{key {index}}}")
             raise

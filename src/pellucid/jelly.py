@@ -50,10 +50,14 @@ def dumps(obj: Any, dialect: str = "pb") -> bytes:
     spare = _ENCODERS[dialect]
     try:
         encoder = spare.pop()
+        # An object may have kept it, and written into it too late.
+        encoder.reset()
     except IndexError:
         encoder = Encoder(chosen, _LIMITS, NullExporter())
     encoder.unit(obj, "value")
     data = encoder.take()
+    # What objects that write themselves may have set there is not for the next value.
+    encoder.perspective = encoder.host = None
     # Not after an error: then it is not empty.
     spare.append(encoder)
     return data

@@ -4,6 +4,7 @@ Counts are exact, or the protocol breaks: the owner counts each time that an id 
 owes one `decref` for each time that it came in, and never more. (Wire document, section 9.)
 """
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, NoReturn, Protocol
@@ -131,7 +132,8 @@ class Remembered:
     __slots__ = ("_by_luid", "_most")
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        # It may be more than a C integer holds.
+        self._most = min(most, sys.maxsize)
         self._by_luid: OrderedDict[int | bytes, Callable[[], Any]] = OrderedDict()
 
     def add(self, luid: int | bytes, obj: Any) -> None:
