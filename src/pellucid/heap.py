@@ -6,8 +6,10 @@ clears the same pages again: that took three quarters of its time. glibc keeps f
 day on which a program freed a large block that was mapped by itself. So one is made and dropped
 here. No page of it is ever touched.
 
-The price: up to 64 MiB of what the program has used and freed stay with the process. Whoever does
-not want that sets one of glibc's own variables, for instance `MALLOC_TRIM_THRESHOLD_=131072`: with
+The price: what is free at the top of the heap stays with the process, up to 64 MiB, and so do all
+gaps below a block that is in use. After many long messages at once that may be most of what they
+took. A program that frees one large block of its own gets there as well. Whoever does not want that
+sets one of glibc's own variables, for instance `MALLOC_TRIM_THRESHOLD_=131072`: with
 any of them set glibc does not adapt itself. Other allocators don't mind the block.
 """
 

@@ -36,6 +36,8 @@ _REPORTED = 200
 # What most methods give. Nobody awaits any of these, and asking each time takes longer.
 _VALUES = frozenset((type(None), bool, int, float, str, bytes, list, tuple, dict, set))
 
+_FUTURES = frozenset((asyncio.Future, asyncio.Task))
+
 # From Python 3.12 a task can run its first step at once.
 EAGER_TASKS = hasattr(asyncio, "eager_task_factory")
 
@@ -109,13 +111,9 @@ class Calls:
         if not awaitable:
             self._answer(call, result)
             return True
-        # The result of another call, often. It may be the result of several.
-        # One of another loop is done in another thread, and refused where a task awaits it.
-        if (
-            isinstance(result, asyncio.Future)
-            and result.get_loop() is self._loop
-            and result not in self.running
-        ):
+        # The result of another call, often. It may be the result of several. One of another loop is
+        # done in another thread, and refused where a task awaits it.
+        if kind in _FUTURES and result.get_loop() is self._loop and result not in self.running:
             self.running[result] = call.name
             result.add_done_callback(_Following(self, call), context=context)
             return True
@@ -124,13 +122,15 @@ class Calls:
     def ended(self, call: CallReceived, future: "asyncio.Future[Any]") -> None:
         """The future that a method gave is done."""
         del self.running[future]
-        if future.cancelled():
-            self._fail(call, asyncio.CancelledError())
-        elif (error := future.exception()) is not None:
-            self._fail(call, error)
-        else:
-            self._answer(call, future.result())
-        self._link._call_finished()
+        try:
+            if future.cancelled():
+                self._fail(call, asyncio.CancelledError())
+            elif (error := future.exception()) is not None:
+                self._fail(call, error)
+            else:
+                self._answer(call, future.result())
+        finally:
+            self._link._call_finished()
 
     def _start_task(self, call: CallReceived, result: Awaitable[Any], context: Context) -> bool:
         task: asyncio.Task[None]

@@ -27,7 +27,7 @@ class Wakeups:
     """The tasks to run at the end of a turn, whose futures are done.
 
     `failed(loop, error)` is called with what ends the program. Set `usual` when something else of
-    this turn waits for the next iteration: all that is finished behind it does so too, in its order.
+    this turn waits for the next iteration: all that is finished behind it does so too, in order.
     """
 
     __slots__ = ("_failed", "_loop", "_waiting", "usual")
@@ -75,11 +75,12 @@ class Wakeups:
         for callback, context, future in waiting:
             try:
                 context.run(callback, future)
-            except RuntimeError:
-                # Nothing ran: the task, or its context, is entered further down the stack.
-                self._loop.call_soon(callback, future, context=context)
             except BaseException as error:
-                self._failed(self._loop, error)
+                if isinstance(error, RuntimeError) and not isinstance(callback, Follower):
+                    # Nothing ran: the task, or its context, is entered further down the stack.
+                    self._loop.call_soon(callback, future, context=context)
+                else:
+                    self._failed(self._loop, error)
         return True
 
     def put_off(self) -> None:
