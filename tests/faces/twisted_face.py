@@ -431,7 +431,8 @@ class TwistedFace(Face):
 
     def _left(self, connection: Any) -> dict[str, int]:
         # What is published is charged here as long as the connection lasts.
-        published = len(self.broker(connection).exports._names)
+        held = self.broker(connection).exports.snapshot()
+        published = sum(isinstance(key, bytes) for key in held)
         left = super()._left(connection)
         left["references_exported"] = left.get("references_exported", 0) - published
         return {name: count for name, count in left.items() if count}

@@ -132,8 +132,14 @@ class Turns:
         return self._wakeups
 
     def resume(self, future: "asyncio.Future[None]") -> None:
-        """Let what awaits `future` go on, in this turn if one is under way."""
-        self._runs().finish(future, None)
+        """Let what awaits `future` go on before any call of ours is done.
+
+        That is in this turn, unless what awaits answers is not on this loop.
+        """
+        if self._finish is None:
+            self._runs().finish(future, None)
+        elif not future.done():
+            future.set_result(None)
 
     def _start(self, call: CallReceived) -> None:
         if self.closing:
