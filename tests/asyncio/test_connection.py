@@ -511,3 +511,19 @@ def test_the_side_that_connected_speaks_an_older_dialect(run: Run) -> None:
             await connection.wait_closed()
 
     run(main())
+
+
+def test_who_waits_for_the_end_hears_of_it_behind_the_callbacks(run: Run) -> None:
+    async def main() -> None:
+        async with pair() as (client, _):
+            told: list[str] = []
+            client.on_close(lambda reason: told.append("callback"))
+            # What the loop does when the transport is lost, and a task that asks in that moment.
+            client.abort()
+            while not client._over:
+                await asyncio.sleep(0)
+            await client.wait_closed()
+            told.append("waiter")
+            assert told == ["callback", "waiter"]
+
+    run(main())

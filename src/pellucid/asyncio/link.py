@@ -418,7 +418,11 @@ class Link(asyncio.BufferedProtocol, ABC):
             self._loop.call_soon(callback, self._error)
         if self._calls.running or self._last:
             self._timers.start("methods", self.limits.close_time, self._give_up_methods)
-        self._check_done()
+        if callbacks:
+            # Who waits for the end hears of it behind them.
+            self._loop.call_soon(self._check_done)
+        else:
+            self._check_done()
 
     def _give_up_methods(self) -> None:
         if self._calls.running:
