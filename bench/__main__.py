@@ -135,6 +135,9 @@ def run(options: argparse.Namespace, builds: Builds, results: Results) -> None:
 def write(results: Results) -> None:
     """Put tables and chart into the documentation."""
     before = PAGE.read_text(encoding="utf-8") if PAGE.exists() else "# Performance\n"
+    if not results.rates:
+        PAGE.write_text(report.put(before, report.long_markdown(results)), encoding="utf-8")
+        return
     PAGE.write_text(report.put(before, report.markdown(results)), encoding="utf-8")
     CHART.write_text(chart.draw(results), encoding="utf-8")
 

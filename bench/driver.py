@@ -22,8 +22,9 @@ METHODS = (
     *("sequential", "in_flight", "structure", "integers", "bytes_", "reference", "callback", "one"),
     # Pyro5 can put many calls into one message.
     "in_flight_batch",
-    # Connections: open so many more with one call each, and make so many calls on each of them.
-    *("connect", "again"),
+    # Connections: open so many more with one call each, and make so many calls on each of them, in
+    # turn or on all of them at the same time.
+    *("connect", "again", "at_once"),
     # One echo of a value of this size.
     *("list_of", "string_of"),
 )

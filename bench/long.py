@@ -41,7 +41,7 @@ def crowds(
     count: int,
     quiet: bool,
 ) -> None:
-    """Measure calls on one connection with and without the others, and calls on all in turn."""
+    """Measure calls on one connection with and without the others, and calls on all of them."""
     progress = Progress(len(kinds), quiet)
     for kind in kinds:
         progress.step(f"{count} connections beside one: {kind.name}")
@@ -69,6 +69,13 @@ def crowds(
                     kind.name,
                     spread / base,
                 )
+                if "at_once" in peer.methods:
+                    together = (count - 1) / peer.seconds("at_once", 1)
+                    results.other(
+                        f"long: calls on all of {count} at the same time, x on one alone",
+                        kind.name,
+                        together / base,
+                    )
         except Failed as error:
             results.fail(kind.name, "long", str(error))
         finally:

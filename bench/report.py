@@ -10,6 +10,8 @@ from bench.workloads import WORKLOADS
 # Between two numbers, on a page.
 DASH = "\N{EN DASH}"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+# The same around what takes long, which is a run of its own.
+LONG = ("<!-- bench, long: begin -->", "<!-- bench, long: end -->")
 
 # What the other measurements are called, and how their figures are shown.
 _TIMES: dict[str, str] = {
@@ -281,6 +283,7 @@ def markdown(results: Results) -> str:
         _table(results),
         _notes(results),
         _page_others(results),
+        _page_growth(results),
         _page_targets(results),
         [f"* {line.strip()}" for line in _failures(results)[1:]],
         [END],
@@ -371,6 +374,38 @@ def _page_others(results: Results) -> list[str]:
     return lines[:-1] if lines and not lines[-1] else lines
 
 
+def _page_growth(results: Results) -> list[str]:
+    lines: list[str] = []
+    for what, kinds in results.growth.items():
+        sizes = [f"{int(size):,}" for size, _ in next(iter(kinds.values()))]
+        lines += [
+            "",
+            f"An echo of n {what}: the time for each of them, beside that for the smallest n:",
+            "",
+            _row("", *sizes),
+            _row("---", *("---:" for _ in sizes)),
+        ]
+        for kind in _order(kinds):
+            per = [seconds / size for size, seconds in kinds[kind]]
+            lines.append(_row(_named(kind), *(f"{value / per[0]:.2f}" for value in per)))
+    return lines[1:]
+
+
+def long_markdown(results: Results) -> str:
+    """Give the tables of what takes long as a part of a page, between its markers."""
+    measured = {
+        what.removeprefix("long: "): figures
+        for what, figures in results.others.items()
+        if what.startswith("long: ")
+    }
+    table = [_row("", *measured), _row("---", *("---:" for _ in measured))]
+    for kind in _order({kind for figures in measured.values() for kind in figures}):
+        found = (Spread.of(figures.get(kind, [])) for figures in measured.values())
+        table.append(_row(_named(kind), *(number(each.middle) if each else "" for each in found)))
+    parts = [[LONG[0]], _prose(results), table, [LONG[1]]]
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
 def _page_targets(results: Results) -> list[str]:
     rows = []
     for target in TARGETS:
@@ -386,8 +421,10 @@ def _page_targets(results: Results) -> list[str]:
 
 
 def put(page: str, part: str) -> str:
-    """Put the part into a page, in the place of the one before, or at the end."""
-    start, end = page.find(BEGIN), page.find(END)
+    """Put a part with its markers into a page, in the place of the one before, or at the end."""
+    part = part.rstrip("\n") + "\n"
+    first, last = part.splitlines()[0], part.splitlines()[-1]
+    start, end = page.find(first), page.find(last)
     if 0 <= start < end:
-        return page[:start] + part.rstrip("\n") + page[end + len(END) :]
+        return page[:start] + part.rstrip("\n") + page[end + len(last) :]
     return page.rstrip("\n") + "\n\n" + part if page.strip() else part

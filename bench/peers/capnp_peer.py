@@ -16,8 +16,6 @@ from bench.workloads import IN_FLIGHT, INTEGERS, STRUCTURE, TEXT, wrong
 if TYPE_CHECKING:
     from bench.driver import Driver
 
-NOTES: dict[str, str] = {"structure": "typed message"}
-
 SCHEMA: Any = capnp.load(str(Path(__file__).with_name("echo.capnp")))
 
 PRESENT = {key: item for key, item in STRUCTURE.items() if item is not None}

@@ -10,10 +10,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from bench import workloads
 from bench.driver import Driver
-from bench.peers import loops
-from bench.workloads import IN_FLIGHT, INTEGERS, STRUCTURE, TEXT, wrong
+from bench.peers import loops, sessions
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -122,54 +120,15 @@ async def _connect(port: int) -> _Asking:
     return protocol
 
 
-class Session:
-    """Does the workloads that have no objects in them."""
+class Session(sessions.Crowd):
+    """One connection, and further ones."""
 
     def __init__(self, port: int, protocol: _Asking) -> None:
-        self.port = port
-        self.protocol = protocol
-        self.more: list[_Asking] = []
+        super().__init__(protocol.call)
+        self._port = port
 
-    async def one(self) -> None:
-        await self._echo(TEXT, 1)
-
-    async def sequential(self, count: int) -> None:
-        await self._echo(TEXT, count)
-
-    async def in_flight(self, count: int) -> None:
-        call = self.protocol.call
-        for _ in range(count):
-            for future in [call("echo", TEXT) for _ in range(IN_FLIGHT)]:
-                if await future != TEXT:
-                    wrong()
-
-    async def structure(self, count: int) -> None:
-        await self._echo(STRUCTURE, count)
-
-    async def integers(self, count: int) -> None:
-        await self._echo(INTEGERS, count)
-
-    async def bytes_(self, count: int) -> None:
-        await self._echo(workloads.BLOB, count)
-
-    async def _echo(self, value: object, count: int) -> None:
-        call = self.protocol.call
-        for _ in range(count):
-            if await call("echo", value) != value:
-                wrong()
-
-    async def connect(self, count: int) -> None:
-        for _ in range(count):
-            protocol = await _connect(self.port)
-            self.more.append(protocol)
-            if await protocol.call("echo", TEXT) != TEXT:
-                wrong()
-
-    async def again(self, count: int) -> None:
-        for _ in range(count):
-            for protocol in self.more:
-                if await protocol.call("echo", TEXT) != TEXT:
-                    wrong()
+    async def another(self) -> sessions.Call:
+        return (await _connect(self._port)).call
 
 
 async def _serve() -> None:

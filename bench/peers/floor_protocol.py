@@ -96,6 +96,16 @@ class Session:
             for protocol in self.more:
                 await _echo(protocol, frames.TEXT, 1)
 
+    async def at_once(self, count: int) -> None:
+        data = frames.TEXT
+        for _ in range(count):
+            buffers = [bytearray(len(data) + 1) for _ in self.more]
+            asked = [each.ask(data, room) for each, room in zip(self.more, buffers, strict=True)]
+            for answer in asked:
+                await answer
+            if not all(buffer.startswith(data) for buffer in buffers):
+                wrong()
+
 
 async def _echo(protocol: _Asking, data: bytes, count: int) -> None:
     # A buffer that is filled makes uvloop read once more, and an empty one is an error there.

@@ -22,8 +22,6 @@ from bench.workloads import IN_FLIGHT, INTEGERS, STRUCTURE, TEXT, wrong
 if TYPE_CHECKING:
     from bench.driver import Driver
 
-NOTES: dict[str, str] = {"structure": "typed message"}
-
 OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),

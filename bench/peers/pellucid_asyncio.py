@@ -3,10 +3,9 @@
 import asyncio
 
 import pellucid
-from bench import workloads
 from bench.driver import Driver
-from bench.peers import loops
-from bench.workloads import IN_FLIGHT, INTEGERS, STRUCTURE, TEXT, wrong
+from bench.peers import loops, sessions
+from bench.workloads import TEXT
 
 
 class Echo(pellucid.Referenceable):
@@ -29,79 +28,24 @@ class Service(pellucid.Root):
         return target.call("echo", TEXT)
 
 
-class Session:
-    """Does the workloads."""
+class Session(sessions.PB):
+    """One connection, and further ones."""
+
+    verb = "call"
 
     def __init__(self, url: str, connection: pellucid.Connection) -> None:
-        self.url = url
-        self.root = connection.root
-        self.echo = Echo()
-        self.more: list[pellucid.Connection] = []
+        super().__init__(connection.root, Echo())
+        self._url = url
+        self._opened: list[pellucid.Connection] = []
 
-    async def one(self) -> None:
-        if await self.root.call("echo", TEXT) != TEXT:
-            wrong()
+    async def another(self) -> sessions.Call:
+        connection = await pellucid.connect(self._url)
+        self._opened.append(connection)
+        return connection.root.call
 
-    async def sequential(self, count: int) -> None:
-        call = self.root.call
-        for _ in range(count):
-            if await call("echo", TEXT) != TEXT:
-                wrong()
-
-    async def in_flight(self, count: int) -> None:
-        call = self.root.call
-        for _ in range(count):
-            for future in [call("echo", TEXT) for _ in range(IN_FLIGHT)]:
-                if await future != TEXT:
-                    wrong()
-
-    async def structure(self, count: int) -> None:
-        await self._echo(STRUCTURE, count)
-
-    async def integers(self, count: int) -> None:
-        await self._echo(INTEGERS, count)
-
-    async def bytes_(self, count: int) -> None:
-        await self._echo(workloads.CHUNKS, count)
-
-    async def _echo(self, value: object, count: int) -> None:
-        call = self.root.call
-        for _ in range(count):
-            if await call("echo", value) != value:
-                wrong()
-
-    async def reference(self, count: int) -> None:
-        call = self.root.call
-        for _ in range(count):
-            reference = await call("make")
-            if await reference.call("echo", TEXT) != TEXT:
-                wrong()
-            del reference
-
-    async def callback(self, count: int) -> None:
-        call = self.root.call
-        for _ in range(count):
-            if await call("call_back", self.echo) != TEXT:
-                wrong()
-
-    async def connect(self, count: int) -> None:
-        for _ in range(count):
-            connection = await pellucid.connect(self.url)
-            self.more.append(connection)
-            if await connection.root.call("echo", TEXT) != TEXT:
-                wrong()
-
-    async def again(self, count: int) -> None:
-        for _ in range(count):
-            for connection in self.more:
-                if await connection.root.call("echo", TEXT) != TEXT:
-                    wrong()
-
-    async def list_of(self, size: int) -> None:
-        await self._echo([7] * size, 1)
-
-    async def string_of(self, size: int) -> None:
-        await self._echo(b"x" * size, 1)
+    def close(self) -> None:
+        for connection in self._opened:
+            connection.close()
 
 
 async def _serve() -> None:
@@ -115,8 +59,7 @@ async def _client(port: int, driver: Driver) -> None:
     async with pellucid.connect(url) as connection:
         session = Session(url, connection)
         await driver.run_async(session)
-        for further in session.more:
-            further.close()
+        session.close()
 
 
 def serve() -> None:

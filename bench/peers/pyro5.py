@@ -16,13 +16,6 @@ from bench.workloads import IN_FLIGHT, INTEGERS, STRUCTURE, TEXT, wrong
 if TYPE_CHECKING:
     from bench.driver import Driver
 
-NOTES: dict[str, str] = {
-    "in_flight": "one after another",
-    "in_flight_batch": "all in one message",
-    "reference": "a connection per reference",
-    "callback": "a connection per call",
-}
-
 Pyro5.api.config.SERIALIZER = "msgpack"
 Pyro5.api.config.SERVERTYPE = "thread"
 Pyro5.api.config.SOCK_NODELAY = True

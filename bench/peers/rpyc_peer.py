@@ -21,8 +21,6 @@ from bench.workloads import IN_FLIGHT, INTEGERS, STRUCTURE, TEXT, wrong
 if TYPE_CHECKING:
     from bench.driver import Driver
 
-NOTES: dict[str, str] = {"structure": "as nested tuples", "integers": "as a tuple"}
-
 Channel.COMPRESSION_THRESHOLD = sys.maxsize
 
 

@@ -21,12 +21,6 @@ from bench.workloads import IN_FLIGHT, INTEGERS, STRUCTURE, TEXT, wrong
 if TYPE_CHECKING:
     from bench.driver import Driver
 
-NOTES: dict[str, str] = {
-    "in_flight": "one after another",
-    "structure": "typed message",
-    "startup": "parses its schema",
-}
-
 SCHEMA: Any = thriftpy2.load(
     str(Path(__file__).with_name("echo.thrift")), module_name="echo_thrift"
 )

@@ -5,9 +5,9 @@ from typing import Any
 from twisted.internet import defer, reactor, task
 from twisted.spread import pb
 
-from bench import workloads
 from bench.driver import Driver
-from bench.workloads import IN_FLIGHT, INTEGERS, STRUCTURE, TEXT, wrong
+from bench.peers import sessions
+from bench.workloads import TEXT
 
 _reactor: Any = reactor
 
@@ -32,79 +32,19 @@ class Service(pb.Root):
         return target.callRemote("echo", TEXT)
 
 
-class Session:
-    """Does the workloads."""
+class Session(sessions.PB):
+    """One connection, and further ones."""
+
+    verb = "callRemote"
 
     def __init__(self, port: int, root: Any) -> None:
-        self.port = port
-        self.root = root
-        self.echo = Echo()
-        self.more: list[Any] = []
+        super().__init__(root, Echo())
+        self._port = port
 
-    async def one(self) -> None:
-        if await self.root.callRemote("echo", TEXT) != TEXT:
-            wrong()
-
-    async def sequential(self, count: int) -> None:
-        call = self.root.callRemote
-        for _ in range(count):
-            if await call("echo", TEXT) != TEXT:
-                wrong()
-
-    async def in_flight(self, count: int) -> None:
-        call = self.root.callRemote
-        for _ in range(count):
-            for deferred in [call("echo", TEXT) for _ in range(IN_FLIGHT)]:
-                if await deferred != TEXT:
-                    wrong()
-
-    async def structure(self, count: int) -> None:
-        await self._echo(STRUCTURE, count)
-
-    async def integers(self, count: int) -> None:
-        await self._echo(INTEGERS, count)
-
-    async def bytes_(self, count: int) -> None:
-        await self._echo(workloads.CHUNKS, count)
-
-    async def _echo(self, value: object, count: int) -> None:
-        call = self.root.callRemote
-        for _ in range(count):
-            if await call("echo", value) != value:
-                wrong()
-
-    async def reference(self, count: int) -> None:
-        call = self.root.callRemote
-        for _ in range(count):
-            reference = await call("make")
-            if await reference.callRemote("echo", TEXT) != TEXT:
-                wrong()
-            del reference
-
-    async def callback(self, count: int) -> None:
-        call = self.root.callRemote
-        for _ in range(count):
-            if await call("call_back", self.echo) != TEXT:
-                wrong()
-
-    async def connect(self, count: int) -> None:
-        for _ in range(count):
-            root = await _connect(self.port)
-            self.more.append(root)
-            if await root.callRemote("echo", TEXT) != TEXT:
-                wrong()
-
-    async def again(self, count: int) -> None:
-        for _ in range(count):
-            for root in self.more:
-                if await root.callRemote("echo", TEXT) != TEXT:
-                    wrong()
-
-    async def list_of(self, size: int) -> None:
-        await self._echo([7] * size, 1)
-
-    async def string_of(self, size: int) -> None:
-        await self._echo(b"x" * size, 1)
+    async def another(self) -> sessions.Call:
+        root = await _connect(self._port)
+        call: sessions.Call = root.callRemote
+        return call
 
 
 async def _connect(port: int) -> Any:

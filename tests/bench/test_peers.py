@@ -32,7 +32,7 @@ NEEDS = {
 # The suite has one build.
 TRIED = [kind for kind in KINDS.values() if kind.build != "uncompiled"]
 CALLS = {"sequential", "in_flight", "structure", "integers", "bytes_", "one"}
-OBJECTS = {"reference", "callback", "connect", "again", "list_of", "string_of"}
+OBJECTS = {"reference", "callback", "connect", "again", "at_once", "list_of", "string_of"}
 
 
 @pytest.mark.parametrize("kind", TRIED, ids=lambda kind: kind.name)

@@ -1,6 +1,7 @@
 """What is shown of the figures: tables, targets, the chart."""
 
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -155,8 +156,26 @@ def test_the_page() -> None:
     assert "* in flight, Pyro5: " in page
 
 
-def test_a_part_is_put_into_a_page() -> None:
-    part = report.markdown(some())
+def test_the_page_shows_how_cost_grows() -> None:
+    results = Results(growth={"integers": {"asyncio": [[10.0, 1e-6], [2000.0, 4e-4]]}})
+    lines = report.markdown(results).splitlines()
+    assert "|  | 10 | 2,000 |" in lines
+    assert "| Pellucid, asyncio | 1.00 | 2.00 |" in lines
+
+
+def test_the_page_of_what_takes_long() -> None:
+    results = Results()
+    results.other("long: calls", "asyncio", 0.9)
+    results.other("startup", "asyncio", 0.9)
+    page = report.long_markdown(results)
+    assert page.startswith(report.LONG[0])
+    assert page.endswith(report.LONG[1] + "\n")
+    assert "|  | calls |\n| --- | ---: |\n| Pellucid, asyncio | 0.90 |" in page
+
+
+@pytest.mark.parametrize("write", [report.markdown, report.long_markdown])
+def test_a_part_is_put_into_a_page(write: Callable[[Results], str]) -> None:
+    part = write(some())
     once = report.put("# Performance\n\nBefore.\n", part)
     assert once.startswith("# Performance\n\nBefore.\n\n<!-- ")
     twice = report.put(once + "\nBehind.\n", part)
