@@ -10,7 +10,7 @@ from pellucid.errors import DeadReferenceError, InsecureJelly, LimitExceeded, Re
 from pellucid.flavors import Referenceable
 from pellucid.ledger import Ledger
 from pellucid.limits import Limits
-from pellucid.outbox import Outbox
+from pellucid.outbox import Outbox, Pens
 from pellucid.references import RemoteReference
 from pellucid.tables import Tables
 
@@ -21,8 +21,10 @@ FAILURE = b"twisted.spread.pb.CopyableFailure"
 class Sender:
     """An outbox, and what it writes of."""
 
-    def __init__(self, **limits: int) -> None:
-        self.ledger = Ledger(Limits(**limits))
+    def __init__(
+        self, pens: Pens | None = None, shared: Limits | None = None, **limits: int
+    ) -> None:
+        self.ledger = Ledger(shared or Limits(**limits))
         self.tables = Tables(
             self,
             self.ledger,
@@ -30,7 +32,7 @@ class Sender:
             self.observer,
             lambda owner, event: None,
         )
-        self.outbox = Outbox(self.ledger, self.tables, NONE)
+        self.outbox = Outbox(self.ledger, self.tables, NONE, pens=pens)
 
     def reference(self, owner: Any, luid: int | bytes) -> RemoteReference:
         return RemoteReference(owner, luid)
@@ -111,7 +113,7 @@ def test_a_call_that_can_not_be_written_leaves_no_trace() -> None:
     with pytest.raises(KeyboardInterrupt):
         sender.call(Referenceable(), Hook(fail(KeyboardInterrupt())))
     assert sender.used() == (0, 0)
-    assert not sender.outbox.writing
+    assert not sender.outbox.is_writing()
     sender.call(Referenceable())
     assert sender.take()[0][5] == [b"tuple", [b"remote", 1]]
     assert len(sender.tables.exports) == 1
@@ -194,7 +196,7 @@ def test_what_is_sent_in_the_midst_of_a_message_leaves_behind_it() -> None:
     failed: list[Any] = []
 
     def hook(encoder: Any) -> None:
-        assert sender.outbox.writing
+        assert sender.outbox.is_writing()
         handle, gone = RemoteReference(sender, 8), CacheObserver(sender, 9, None)
         gone.stopped = True
         for request, one, value in ((6, handle, 1), (7, gone, 2), (8, handle, object())):
@@ -352,3 +354,64 @@ def test_what_is_counted_outside_of_a_message_stays() -> None:
     assert sender.tables.exports.snapshot() == {1: (thing, 1)}
     sender.call(Hook(write))
     assert sender.tables.exports.snapshot() == {1: (thing, 2)}
+
+
+def pair() -> tuple[Sender, Sender]:
+    """Two that share their pens."""
+    pens, limits = Pens(), Limits()
+    return Sender(pens, limits), Sender(pens, limits)
+
+
+def test_connections_take_turns_with_a_pen() -> None:
+    one, other = pair()
+    assert one.outbox._pen is other.outbox._pen
+    for count in (1, 2):
+        for sender in (one, other):
+            sender.call(Referenceable())
+            assert sender.take()[0][5] == [b"tuple", [b"remote", count]]
+            assert not sender.outbox.is_writing()
+    assert len(one.tables.exports) == len(other.tables.exports) == 2
+    one.outbox.use(PB)
+    other.outbox.use(PB)
+    assert one.outbox._pen is other.outbox._pen
+
+
+def test_a_message_of_another_connection_in_the_midst_of_one() -> None:
+    one, other = pair()
+
+    def hook(encoder: Any) -> None:
+        assert one.outbox.is_writing()
+        assert not other.outbox.is_writing()
+        other.call(Referenceable())
+        assert other.take()[0][5] == [b"tuple", [b"remote", 1]]
+
+    for _ in range(2):
+        one.call(Referenceable(), Hook(hook))
+        other.tables.ids.next = 1
+    assert [each[5] for each in one.take()] == [
+        [b"tuple", [b"remote", 1], 1],
+        [b"tuple", [b"remote", 2], 1],
+    ]
+    other.tables.ids.next = 3
+    other.call(Referenceable())
+    assert other.take()[0][5] == [b"tuple", [b"remote", 3]]
+
+
+def test_a_shared_pen_keeps_nothing_of_a_connection_that_is_over() -> None:
+    one, other = pair()
+    pen = one.outbox._pen
+    one.call()
+    assert pen.owner is one.outbox
+    one.outbox.close()
+    assert pen.owner is pen.encoder.exporter is pen.encoder.host is None
+    with pytest.raises(DeadReferenceError):
+        other.call(Hook(lambda encoder: other.outbox.close()))
+    assert pen.owner is pen.encoder.exporter is None
+
+
+def test_few_pens_are_kept() -> None:
+    pens, many = Pens(), [Limits() for _ in range(20)]
+    found = [pens.find(NONE, limits) for limits in many]
+    assert len({*map(id, found)}) == 20
+    assert pens.find(NONE, many[-1]) is found[-1]
+    assert pens.find(NONE, many[0]) is not found[0]

@@ -40,7 +40,7 @@ from .jelly import carried
 from .ledger import Ledger
 from .limits import Limits
 from .messages import CACHEMESSAGE, ERROR
-from .outbox import Outbox
+from .outbox import Outbox, Pens
 from .references import Imports, RemoteReference
 from .registry import Registry
 from .releases import Debt
@@ -71,9 +71,10 @@ class Broker:
     thread, when `data_to_send` or `next_event` has something to say that no other call here caused.
     `reference_type(broker, luid)` makes the handles on the other side's objects, and
     `observer_type(broker, luid, perspective)` those on its copies of caches. `buffer` is room for
-    `get_buffer`, which several brokers may share. `dialect` is the name of the dialect that is
-    agreed, "" before. `host` is for objects of the application's that say themselves how they
-    travel, and `error_value` makes of what came in an `error` message what CallFailed has.
+    `get_buffer`, and `pens` write; brokers of one thread may share both. `dialect` is the name of
+    the dialect that is agreed, "" before. `host` is for objects of the application's that say
+    themselves how they travel, and `error_value` makes of what came in an `error` message what
+    CallFailed has.
     """
 
     __slots__ = (
@@ -119,6 +120,7 @@ class Broker:
         host: Any = None,
         error_value: Callable[[Any], Any] = received_error,
         face: Any = None,
+        pens: Pens | None = None,
     ) -> None:
         if role not in ("client", "server"):
             raise ValueError(f"a broker is a 'client' or a 'server', not {role!r}")
@@ -138,7 +140,7 @@ class Broker:
         self.exports = self._tables.exports
         self.releases = self._tables.releases
         self._dialect = NONE
-        self._outbox = Outbox(self.ledger, self._tables, NONE, host)
+        self._outbox = Outbox(self.ledger, self._tables, NONE, host, pens)
         # A server may never make a call.
         self._pending: dict[int, Any] = _NO_CALLS
         self._last_request: int = 0
@@ -495,7 +497,7 @@ class Broker:
                 ledger.charge("calls_pending")
             ledger.calls_pending += 1
         request = self._last_request = self._last_request + 1
-        if outbox.writing:
+        if outbox.is_writing():
             self._call_behind(request, waiter, reference, name, wants_answer, args, kwargs)
             return request
         if self.releases.gone or self.releases.owed:
@@ -563,7 +565,7 @@ class Broker:
         written the answer waits for its end, and nothing is given back.
         """
         outbox = self._outbox
-        if outbox.writing:
+        if outbox.is_writing():
             outbox.put_off(partial(self.answer, call, value, refused))
             return None
         self.ledger.calls_running -= 1
@@ -592,7 +594,7 @@ class Broker:
 
         An error that says itself how it travels, as a copy does, goes as that (section 13).
         """
-        if self._outbox.writing:
+        if self._outbox.is_writing():
             self._outbox.put_off(partial(self.fail, call, error, traceback))
             return
         self.ledger.calls_running -= 1
@@ -680,7 +682,7 @@ class Broker:
 
     def behind(self, act: Callable[[], object]) -> None:
         """Call `act()`, when the message that is being written is, or now if none is."""
-        if self._outbox.writing:
+        if self._outbox.is_writing():
             self._outbox.put_off(act)
         else:
             act()

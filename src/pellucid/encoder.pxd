@@ -16,8 +16,8 @@ cdef object _count_items(bytes data)
 
 @cython.final
 cdef class Encoder:
-    cdef readonly object dialect, limits, exporter
-    cdef public object perspective, host
+    cdef readonly object dialect, limits
+    cdef public object exporter, perspective, host
     cdef readonly list out
     cdef dict _slots, _words, _keys, _tokens
     cdef int64_t _message_bytes, _items

@@ -10,29 +10,43 @@ from .tables cimport Tables
 
 
 @cython.final
+cdef class Pen:
+    cdef readonly Encoder encoder
+    cdef readonly Writer writer
+    cdef readonly object pens
+    cdef public object owner
+    cdef public bint busy
+
+
+@cython.final
 cdef class Outbox:
-    cdef Encoder _encoder
+    cdef Pen _pen
     cdef Ledger _ledger
-    cdef Ids _ids
+    cdef Tables _tables
     cdef readonly list _out
+    cdef object _host
     cdef Py_ssize_t _left, _values
     cdef bint _sends_later
-    cdef readonly Writer writer
-    cdef readonly object writing, later
+    cdef readonly object later
     cdef readonly bint closed
 
     cpdef use(self, dialect)
-    cdef object _use(self, dialect, tables, host)
+    @cython.locals(pen=Pen)
+    cpdef bint is_writing(self) except -1
+    @cython.locals(pen=Pen)
+    cdef Pen _begin(self)
     cpdef write(self, bytes data)
     cpdef bytes take(self)
     cpdef left(self, Py_ssize_t count)
     cpdef release(self)
+    @cython.locals(pen=Pen, ids=Ids)
     cpdef call(self, request, handle, name, bint wants_answer, tuple args, kwargs)
+    @cython.locals(pen=Pen, ids=Ids)
     cpdef answer(self, bytes request, value, perspective)
     cdef object _finish(self, bytes data)
     cpdef error(self, bytes request, error, traceback, perspective)
     cdef object _failure(self, bytes request, error, traceback)
-    cdef object _take_back(self)
+    cdef object _take_back(self, Pen pen)
     cpdef put_off(self, act)
     cpdef send_later(self)
     cpdef close(self)

@@ -20,7 +20,7 @@ from .messages import Writer
 from .references import RemoteReference
 from .tables import Tables
 
-__all__ = ["Outbox"]
+__all__ = ["Outbox", "Pens"]
 
 _T = TypeVar("_T")
 
@@ -28,52 +28,130 @@ _T = TypeVar("_T")
 _RELEASES_AT_ONCE: Final = 4096
 
 
+# So many pens are kept for those who come: a program has few limits and dialects.
+_PENS: Final = 8
+# Whose pen nobody's is.
+_NOBODYS: Final[Any] = None
+
+
+class Pen:
+    """What writes messages in one dialect within some limits, for the Outbox that is its `owner`.
+
+    While it is `busy` it has no other. `pens` is where others of its kind are kept, if anywhere.
+    """
+
+    __slots__ = ("busy", "encoder", "owner", "pens", "writer")
+
+    def __init__(self, dialect: Dialect, limits: Limits, pens: "Pens | None") -> None:
+        self.encoder = Encoder(dialect, limits, _NOBODYS)
+        self.writer = Writer(dialect, self.encoder)
+        self.owner: Outbox | None = _NOBODYS
+        self.busy = False
+        self.pens = pens
+
+
+class Pens:
+    """The pens that the connections of one thread share: each has one only while it writes."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, str], Pen] = {}
+
+    def find(self, dialect: Dialect, limits: Limits) -> Pen:
+        """Give the pen for a dialect and these limits."""
+        # The pen has the limits, so no others get their number.
+        key = id(limits), dialect.name
+        pen = self._kept.get(key)
+        if pen is None:
+            if len(self._kept) >= _PENS:
+                self._kept.clear()
+            pen = self._kept[key] = Pen(dialect, limits, self)
+        return pen
+
+
 class Outbox:
     """Writes messages, and keeps them until `take`.
 
-    `writing` is not empty while a message is being written, further down the stack. `later` is what
-    waits for that, a deque when `put_off` has made it one; whoever has a message written calls
-    `send_later` when all is told that there is to tell about it.
+    `later` is what waits for the message that is being written, a deque when `put_off` has made it
+    one; whoever has a message written calls `send_later` when all is told that there is to tell
+    about it. `pens` are shared with others of the same thread.
     """
 
     __slots__ = (
-        "_encoder",
-        "_ids",
+        "_host",
         "_ledger",
         "_left",
         "_out",
+        "_pen",
         "_sends_later",
+        "_tables",
         "_values",
         "closed",
         "later",
-        "writer",
-        "writing",
     )
 
-    def __init__(self, ledger: Ledger, tables: Tables, dialect: Dialect, host: Any = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        tables: Tables,
+        dialect: Dialect,
+        host: Any = None,
+        pens: Pens | None = None,
+    ) -> None:
         self._ledger = ledger
         # How many values are being written by themselves.
         self._values = 0
-        self._ids = tables.ids
+        self._tables = tables
+        self._host = host
         self._out: list[bytes] = []
         self._left = 0
         self._sends_later = False
         self.later: deque[Callable[[], object]] | tuple[()] = ()
         self.closed = False
-        self._use(dialect, tables, host)
+        limits = ledger.limits
+        self._pen = Pen(dialect, limits, None) if pens is None else pens.find(dialect, limits)
 
     def __len__(self) -> int:
         return len(self._out)
 
     def use(self, dialect: Dialect) -> None:
         """Write in this dialect from now on."""
-        self._use(dialect, self._encoder.exporter, self._encoder.host)
+        pens, limits = self._pen.pens, self._ledger.limits
+        self._give_back()
+        self._pen = Pen(dialect, limits, None) if pens is None else pens.find(dialect, limits)
 
-    def _use(self, dialect: Dialect, tables: Any, host: Any) -> None:
-        self._encoder = Encoder(dialect, self._ledger.limits, tables)
-        self._encoder.host = host
-        self.writer = Writer(dialect, self._encoder)
-        self.writing = self._encoder.out
+    def is_writing(self) -> bool:
+        """Tell whether a message is being written, further down the stack."""
+        return self._pen.busy and self._pen.owner is self
+
+    @property
+    def writer(self) -> Writer:
+        """What writes the messages that carry no values."""
+        return self._pen.writer
+
+    def _begin(self) -> Pen:
+        """Take the pen for one message. Whoever does so sets `busy` to false behind it."""
+        pen = self._pen
+        if pen.owner is self:
+            pen.busy = True
+            return pen
+        if pen.busy:
+            # Another connection is in the midst of a message, further down the stack.
+            pen = self._pen = Pen(pen.encoder.dialect, self._ledger.limits, pen.pens)
+        # First of all, for what the pen had may go now, and its finalizer may write.
+        pen.busy = True
+        pen.owner = self
+        pen.encoder.exporter = self._tables
+        pen.encoder.host = self._host
+        return pen
+
+    def _give_back(self) -> None:
+        """Have the pen keep nothing of this connection, unless it is in use."""
+        pen = self._pen
+        if pen.owner is self and not pen.busy:
+            pen.owner = pen.encoder.exporter = pen.encoder.host = _NOBODYS
+            pen.encoder.perspective = None
 
     def write(self, data: bytes) -> None:
         """Take in what is written already."""
@@ -95,12 +173,12 @@ class Outbox:
     def release(self) -> None:
         """Write what is owed, or some of it."""
         if self._ledger.has_room("out_bytes"):
-            tables: Any = self._encoder.exporter
-            for debt in tables.releases.take(_RELEASES_AT_ONCE):
+            writer = self.writer
+            for debt in self._tables.releases.take(_RELEASES_AT_ONCE):
                 if type(debt) is tuple:
-                    self.write(self.writer.decache(debt[0]))
+                    self.write(writer.decache(debt[0]))
                 else:
-                    self.write(self.writer.decref(debt))
+                    self.write(writer.decref(debt))
 
     def call(
         self,
@@ -119,21 +197,24 @@ class Outbox:
         update = handle.is_observer
         if update:
             handle.check()  # type: ignore[union-attr]
-        self._encoder.perspective = handle.perspective
+        pen = self._begin()
+        pen.encoder.perspective = handle.perspective
         try:
-            data = self.writer.call(
+            data = pen.writer.call(
                 request, handle.luid, name, wants_answer, args, kwargs or {}, update
             )
+            pen.busy = False
             if self.closed:
                 raise DeadReferenceError(_ENDED)
         except BaseException as error:
-            self._take_back()
+            self._take_back(pen)
             if self.closed and isinstance(error, InsecureJelly):
                 # Nothing is sent any more, and what comes behind the end finds closed tables.
                 raise DeadReferenceError(_ENDED) from None
             raise
-        if self._ids.counted:
-            self._ids.counted.clear()
+        ids = self._tables.ids
+        if ids.counted:
+            ids.counted.clear()
         self._out.append(data)
         self._ledger.out_bytes += len(data)
 
@@ -156,26 +237,30 @@ class Outbox:
 
     def answer(self, request: bytes, value: Any, perspective: Any) -> None:
         """Write an answer. Raises as `call` does, but if the connection ended it is dropped."""
-        self._encoder.perspective = perspective
+        pen = self._begin()
+        pen.encoder.perspective = perspective
         try:
-            data = self.writer.answer(request, value)
+            data = pen.writer.answer(request, value)
+            pen.busy = False
             if self.closed:
-                self._take_back()
+                self._take_back(pen)
                 return
         except BaseException:
-            self._take_back()
+            self._take_back(pen)
             raise
-        if self._ids.counted:
-            self._ids.counted.clear()
+        ids = self._tables.ids
+        if ids.counted:
+            ids.counted.clear()
         self._out.append(data)
         self._ledger.out_bytes += len(data)
 
     def _finish(self, data: bytes) -> None:
         if self.closed:
-            self._ids.undo()
+            self._tables.ids.undo()
             return
-        if self._ids.counted:
-            self._ids.counted.clear()
+        ids = self._tables.ids
+        if ids.counted:
+            ids.counted.clear()
         self._out.append(data)
         self._ledger.out_bytes += len(data)
 
@@ -188,42 +273,52 @@ class Outbox:
         """
         try:
             if hasattr(type(error), "write_jelly"):
-                self._encoder.perspective = perspective
+                pen = self._begin()
+                pen.encoder.perspective = perspective
                 try:
-                    self._finish(self.writer.error(request, error))
+                    data = pen.writer.error(request, error)
+                    pen.busy = False
+                    self._finish(data)
                     return
-                except Exception:
-                    self._take_back()
+                except BaseException as problem:
+                    self._take_back(pen)
+                    if not isinstance(problem, Exception):
+                        raise
             self._failure(request, error, traceback)
         except Exception as problem:
-            self._take_back()
             over = problem if isinstance(problem, LimitExceeded) else _UNSENDABLE
             self._failure(request, over, None)
         except BaseException:
-            self._take_back()
             self._failure(request, _UNSENDABLE, None)
             raise
 
     def _failure(self, request: bytes, error: BaseException, traceback: str | None) -> None:
         limit = self._ledger.limits.string_bytes
         state = failure_state(error, traceback=traceback, string_limit=limit)
-        self._finish(self.writer.failure(request, FAILURE_TAG, state))
+        pen = self._begin()
+        try:
+            data = pen.writer.failure(request, FAILURE_TAG, state)
+        except BaseException:
+            self._take_back(pen)
+            raise
+        pen.busy = False
+        self._finish(data)
 
     def value(self, value: Any, perspective: Any, host: Any, limits: Limits) -> bytes:
         """Give the bytes of a value by itself, which counts as sent. Raises as `Encoder.unit`."""
-        encoder = Encoder(PB, limits, self._encoder.exporter, perspective)
-        encoder.host = self._encoder.host if host is None else host
-        before = len(self._ids.counted)
+        encoder = Encoder(PB, limits, self._tables, perspective)
+        encoder.host = self._host if host is None else host
+        before = len(self._tables.ids.counted)
         self._values += 1
         try:
             encoder.unit(value, "value")
             data = encoder.take()
         except BaseException:
-            self._ids.undo(before)
+            self._tables.ids.undo(before)
             raise
         finally:
             self._values -= 1
-        self._ids.commit(before)
+        self._tables.ids.commit(before)
         return data
 
     def counted(self, count: Callable[..., _T], *args: Any) -> _T:
@@ -232,14 +327,17 @@ class Outbox:
         It counts for the message that is being written, if any is.
         """
         found = count(*args)
-        if not self.writing and not self._values:
-            self._ids.commit()
+        if not self.is_writing() and not self._values:
+            self._tables.ids.commit()
         return found
 
-    def _take_back(self) -> None:
+    def _take_back(self, pen: Pen) -> None:
         """The message that is being written is not sent."""
-        self._encoder.reset()
-        self._ids.undo()
+        pen.encoder.reset()
+        pen.busy = False
+        self._tables.ids.undo()
+        if self.closed:
+            self._give_back()
 
     def put_off(self, act: Callable[[], object]) -> None:
         """Have `act()` called behind the message that is being written."""
@@ -265,6 +363,7 @@ class Outbox:
         """The connection is over: what is written still goes out, and nothing more is."""
         self.closed = True
         self.later = ()
+        self._give_back()
 
 
 _ENDED: Final = "the connection ended while a message was written"

@@ -3,13 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
+from weakref import ref
 
 from .. import seldom
 
-__all__ = ["Seldom", "Timers", "finish"]
+__all__ = ["Deadlines", "Seldom", "Timers", "finish"]
 
 log = logging.getLogger("pellucid")
+
+_T = TypeVar("_T")
 
 
 class Timers:
@@ -55,6 +58,51 @@ class Timers:
 
     def __contains__(self, name: str) -> bool:
         return self._handles is not None and name in self._handles
+
+
+class Deadlines(Generic[_T]):
+    """What has to happen to each of many within `seconds`. One timer of a loop serves all of them.
+
+    `late(one)` is called for each that is not taken back in time. It keeps none of them alive, nor
+    the loop.
+    """
+
+    __slots__ = ("_due", "_late", "_runs", "_seconds")
+
+    def __init__(self, seconds: float, late: Callable[[_T], object]) -> None:
+        self._seconds = seconds
+        self._late = late
+        # Who is first in it is due first.
+        self._due: dict[ref[_T], float] = {}
+        self._runs = False
+
+    def add(self, one: _T, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to wait for one, which is on the same loop as all others."""
+        self._due[ref(one)] = loop.time() + self._seconds
+        if not self._runs:
+            self._runs = True
+            loop.call_later(self._seconds, self._ring, loop)
+
+    def remove(self, one: _T) -> None:
+        """Take one back, if it is waited for."""
+        self._due.pop(ref(one), None)
+
+    def __contains__(self, one: _T) -> bool:
+        return ref(one) in self._due
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._runs = False
+        now = loop.time()
+        while self._due:
+            first, due = next(iter(self._due.items()))
+            if due > now:
+                self._runs = True
+                loop.call_at(due, self._ring, loop)
+                return
+            del self._due[first]
+            one = first()
+            if one is not None:
+                self._late(one)
 
 
 class Seldom(seldom.Seldom):
