@@ -397,16 +397,15 @@ def test_a_message_of_another_connection_in_the_midst_of_one() -> None:
     assert other.take()[0][5] == [b"tuple", [b"remote", 3]]
 
 
-def test_a_shared_pen_keeps_nothing_of_a_connection_that_is_over() -> None:
+def test_between_two_messages_a_pen_keeps_nothing_of_a_connection() -> None:
     one, other = pair()
     pen = one.outbox._pen
     one.call()
-    assert pen.owner is one.outbox
-    one.outbox.close()
-    assert pen.owner is pen.encoder.exporter is pen.encoder.host is None
+    with pytest.raises(InsecureJelly):
+        one.call(object())
     with pytest.raises(DeadReferenceError):
         other.call(Hook(lambda encoder: other.outbox.close()))
-    assert pen.owner is pen.encoder.exporter is None
+    assert pen.owner is pen.encoder.exporter is pen.encoder.perspective is None
 
 
 def test_few_pens_are_kept() -> None:

@@ -121,7 +121,8 @@ def __getattr__(name: str) -> Any:
     if name in _ASYNCIO:
         from . import asyncio as face
 
-        return getattr(face, name)
+        found = globals()[name] = getattr(face, name)
+        return found
     if name == "blocking":
         # In this form the import does not ask here for the name again.
         import pellucid.blocking as blocking_face

@@ -15,7 +15,6 @@ cdef class Pen:
     cdef readonly Writer writer
     cdef readonly object pens
     cdef public object owner
-    cdef public bint busy
 
 
 @cython.final
@@ -31,10 +30,11 @@ cdef class Outbox:
     cdef readonly bint closed
 
     cpdef use(self, dialect)
-    @cython.locals(pen=Pen)
     cpdef bint is_writing(self) except -1
-    @cython.locals(pen=Pen)
-    cdef Pen _begin(self)
+    @cython.locals(encoder=Encoder, pen=Pen)
+    cdef Pen _begin(self, perspective)
+    @cython.locals(encoder=Encoder)
+    cdef object _end(self, Pen pen)
     cpdef write(self, bytes data)
     cpdef bytes take(self)
     cpdef left(self, Py_ssize_t count)

@@ -30,23 +30,23 @@ _RELEASES_AT_ONCE: Final = 4096
 
 # So many pens are kept for those who come: a program has few limits and dialects.
 _PENS: Final = 8
-# Whose pen nobody's is.
+# What a pen has between two messages.
 _NOBODYS: Final[Any] = None
 
 
 class Pen:
-    """What writes messages in one dialect within some limits, for the Outbox that is its `owner`.
+    """What writes messages in one dialect within some limits.
 
-    While it is `busy` it has no other. `pens` is where others of its kind are kept, if anywhere.
+    `owner` is the Outbox whose message is being written, None between two messages: then it keeps
+    nothing of any connection. `pens` is where others of its kind are kept, if anywhere.
     """
 
-    __slots__ = ("busy", "encoder", "owner", "pens", "writer")
+    __slots__ = ("encoder", "owner", "pens", "writer")
 
     def __init__(self, dialect: Dialect, limits: Limits, pens: "Pens | None") -> None:
         self.encoder = Encoder(dialect, limits, _NOBODYS)
         self.writer = Writer(dialect, self.encoder)
-        self.owner: Outbox | None = _NOBODYS
-        self.busy = False
+        self.owner: Outbox | None = None
         self.pens = pens
 
 
@@ -118,40 +118,35 @@ class Outbox:
     def use(self, dialect: Dialect) -> None:
         """Write in this dialect from now on."""
         pens, limits = self._pen.pens, self._ledger.limits
-        self._give_back()
         self._pen = Pen(dialect, limits, None) if pens is None else pens.find(dialect, limits)
 
     def is_writing(self) -> bool:
         """Tell whether a message is being written, further down the stack."""
-        return self._pen.busy and self._pen.owner is self
+        return self._pen.owner is self
 
     @property
     def writer(self) -> Writer:
         """What writes the messages that carry no values."""
         return self._pen.writer
 
-    def _begin(self) -> Pen:
-        """Take the pen for one message. Whoever does so sets `busy` to false behind it."""
+    def _begin(self, perspective: Any) -> Pen:
+        """Take the pen for one message."""
         pen = self._pen
-        if pen.owner is self:
-            pen.busy = True
-            return pen
-        if pen.busy:
+        if pen.owner is not None:
             # Another connection is in the midst of a message, further down the stack.
             pen = self._pen = Pen(pen.encoder.dialect, self._ledger.limits, pen.pens)
-        # First of all, for what the pen had may go now, and its finalizer may write.
-        pen.busy = True
         pen.owner = self
-        pen.encoder.exporter = self._tables
-        pen.encoder.host = self._host
+        encoder = pen.encoder
+        encoder.exporter = self._tables
+        encoder.host = self._host
+        encoder.perspective = perspective
         return pen
 
-    def _give_back(self) -> None:
-        """Have the pen keep nothing of this connection, unless it is in use."""
-        pen = self._pen
-        if pen.owner is self and not pen.busy:
-            pen.owner = pen.encoder.exporter = pen.encoder.host = _NOBODYS
-            pen.encoder.perspective = None
+    def _end(self, pen: Pen) -> None:
+        """Give the pen back: the message is written."""
+        encoder = pen.encoder
+        encoder.exporter = encoder.host = encoder.perspective = _NOBODYS
+        pen.owner = None
 
     def write(self, data: bytes) -> None:
         """Take in what is written already."""
@@ -197,13 +192,12 @@ class Outbox:
         update = handle.is_observer
         if update:
             handle.check()  # type: ignore[union-attr]
-        pen = self._begin()
-        pen.encoder.perspective = handle.perspective
+        pen = self._begin(handle.perspective)
         try:
             data = pen.writer.call(
                 request, handle.luid, name, wants_answer, args, kwargs or {}, update
             )
-            pen.busy = False
+            self._end(pen)
             if self.closed:
                 raise DeadReferenceError(_ENDED)
         except BaseException as error:
@@ -237,11 +231,10 @@ class Outbox:
 
     def answer(self, request: bytes, value: Any, perspective: Any) -> None:
         """Write an answer. Raises as `call` does, but if the connection ended it is dropped."""
-        pen = self._begin()
-        pen.encoder.perspective = perspective
+        pen = self._begin(perspective)
         try:
             data = pen.writer.answer(request, value)
-            pen.busy = False
+            self._end(pen)
             if self.closed:
                 self._take_back(pen)
                 return
@@ -273,11 +266,10 @@ class Outbox:
         """
         try:
             if hasattr(type(error), "write_jelly"):
-                pen = self._begin()
-                pen.encoder.perspective = perspective
+                pen = self._begin(perspective)
                 try:
                     data = pen.writer.error(request, error)
-                    pen.busy = False
+                    self._end(pen)
                     self._finish(data)
                     return
                 except BaseException as problem:
@@ -295,13 +287,13 @@ class Outbox:
     def _failure(self, request: bytes, error: BaseException, traceback: str | None) -> None:
         limit = self._ledger.limits.string_bytes
         state = failure_state(error, traceback=traceback, string_limit=limit)
-        pen = self._begin()
+        pen = self._begin(None)
         try:
             data = pen.writer.failure(request, FAILURE_TAG, state)
         except BaseException:
             self._take_back(pen)
             raise
-        pen.busy = False
+        self._end(pen)
         self._finish(data)
 
     def value(self, value: Any, perspective: Any, host: Any, limits: Limits) -> bytes:
@@ -334,10 +326,8 @@ class Outbox:
     def _take_back(self, pen: Pen) -> None:
         """The message that is being written is not sent."""
         pen.encoder.reset()
-        pen.busy = False
+        self._end(pen)
         self._tables.ids.undo()
-        if self.closed:
-            self._give_back()
 
     def put_off(self, act: Callable[[], object]) -> None:
         """Have `act()` called behind the message that is being written."""
@@ -363,7 +353,6 @@ class Outbox:
         """The connection is over: what is written still goes out, and nothing more is."""
         self.closed = True
         self.later = ()
-        self._give_back()
 
 
 _ENDED: Final = "the connection ended while a message was written"

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pellucid.asyncio.timers import Seldom, Timers, finish
+from pellucid.asyncio.timers import Deadlines, Seldom, Timers, finish
 from tests.asyncio.pairs import Run
 
 
@@ -47,6 +47,42 @@ def test_cancelled_timers_do_not_call(run: Run) -> None:
         timers.start("d", 0.001, last.set)
         await last.wait()
         assert rung == []
+
+    run(main())
+
+
+class Late:
+    pass
+
+
+def test_one_timer_for_many_deadlines(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        late: list[object] = []
+        deadlines = Deadlines(0.01, late.append)
+        began = loop.time()
+        all_of_them = [Late() for _ in range(4)]
+        for one in all_of_them[:3]:
+            deadlines.add(one, loop)
+        deadlines.remove(all_of_them[1])
+        deadlines.remove(all_of_them[1])
+        assert [one in deadlines for one in all_of_them] == [True, False, True, False]
+        await asyncio.sleep(0.005)
+        deadlines.add(all_of_them[3], loop)
+        del all_of_them[2], one
+        while all_of_them[0] not in late:
+            await asyncio.sleep(0)
+        while len(late) < 2:
+            await asyncio.sleep(0)
+        assert late == [all_of_them[0], all_of_them[2]]
+        assert loop.time() - began > 0.0145
+        # The timer that nobody needs any more rings once, and then there is none until the next.
+        deadlines.add(all_of_them[0], loop)
+        deadlines.remove(all_of_them[0])
+        await asyncio.sleep(0.02)
+        deadlines.add(all_of_them[1], loop)
+        while len(late) < 3:
+            await asyncio.sleep(0)
 
     run(main())
 

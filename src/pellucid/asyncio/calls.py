@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Awaitable
 from contextvars import Context, copy_context
 from inspect import iscoroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..broker import Broker
 from ..errors import is_expected
@@ -35,6 +35,9 @@ _REPORTED = 200
 
 # What most methods give. Nobody awaits any of these, and asking each time takes longer.
 _VALUES = frozenset((type(None), bool, int, float, str, bytes, list, tuple, dict, set))
+
+# Nothing is ever put in: plain methods need none of their own.
+_NONE_RUN: Final[dict[Any, str]] = {}
 
 _FUTURES = frozenset((asyncio.Future, asyncio.Task))
 
@@ -91,7 +94,7 @@ class Calls:
         self._broker: Broker = link._broker
         self._out: Outgoing = link._out
         self._eager = eager
-        self.running: dict[asyncio.Future[Any], str] = {}
+        self.running: dict[asyncio.Future[Any], str] = _NONE_RUN
         # The first lines of a task run, which is not in `running` yet.
         self._starting = False
 
@@ -114,10 +117,15 @@ class Calls:
         # The result of another call, often. It may be the result of several. One of another loop is
         # done in another thread, and refused where a task awaits it.
         if kind in _FUTURES and result.get_loop() is self._loop and result not in self.running:
-            self.running[result] = call.name
+            self._note(result, call)
             result.add_done_callback(_Following(self, call), context=context)
             return True
         return self._start_task(call, result, context)
+
+    def _note(self, future: "asyncio.Future[Any]", call: CallReceived) -> None:
+        if self.running is _NONE_RUN:
+            self.running = {}
+        self.running[future] = call.name
 
     def ended(self, call: CallReceived, future: "asyncio.Future[Any]") -> None:
         """The future that a method gave is done."""
@@ -145,7 +153,7 @@ class Calls:
                 return True
         else:
             task = self._loop.create_task(self._serve(call, result, begun), context=context)
-        self.running[task] = call.name
+        self._note(task, call)
 
         def done(task: asyncio.Task[None]) -> None:
             del self.running[task]

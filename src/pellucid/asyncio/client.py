@@ -15,6 +15,8 @@ from .opening import Opening, check_options
 __all__ = ["connect"]
 
 _LIMITS: Final = Limits()
+# For all connections whose application has none, for it is never changed.
+_REGISTRY: Final = Registry()
 
 
 class connect(Opening[Connection]):
@@ -45,7 +47,10 @@ class connect(Opening[Connection]):
 
     def _make(self) -> Connection:
         return self.connection_type(
-            "client", peer=str(self._address), limits=self._limits, registry=self._registry
+            "client",
+            peer=str(self._address),
+            limits=self._limits,
+            registry=_REGISTRY if self._registry is None else self._registry,
         )
 
     async def _open(self) -> Connection:

@@ -201,7 +201,7 @@ class Connection(Link, Closing):
         elif isinstance(event, PeerFault):
             self._report(event.text, event.cause)
         else:
-            self._timers.cancel("handshake")
+            self._end_opening()
             if self._ready is not None:
                 # So that the first calls leave together with the choice of the dialect.
                 self._turns.resume(self._ready)

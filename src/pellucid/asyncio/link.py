@@ -16,10 +16,11 @@ from ..caches import CacheObserver
 from ..errors import ConnectionLost, RemoteProtocolError
 from ..events import Event
 from ..limits import Limits
+from ..outbox import Pens
 from ..registry import Registry
 from .calls import Runner, shown
 from .outgoing import Outgoing
-from .timers import Seldom, Timers
+from .timers import Deadlines, Seldom, Timers
 from .tls import Certificate, Farewell, certificate_of
 from .turns import Turns
 from .url import Address
@@ -31,10 +32,12 @@ log = logging.getLogger("pellucid")
 # A read takes no more than this; one buffer serves all connections of a loop.
 _BUFFER_BYTES = 256 * 1024
 
+# Connections may have so many different times for their opening before new timers are made for all.
+_TIMES = 64
+
 # So many mistakes of one peer that cost it nothing are logged.
 _FAULTS_LOGGED = 10
 
-_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
 # Those of clients. A server knows its own.
 _open: WeakSet["Link"] = WeakSet()
 
@@ -42,11 +45,26 @@ _open: WeakSet["Link"] = WeakSet()
 _NONE: Final[dict[Any, Any]] = {}
 
 
-def _shared_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
-    buffer = _buffers.get(loop)
-    if buffer is None:
-        buffer = _buffers[loop] = memoryview(bytearray(_BUFFER_BYTES))
-    return buffer
+class _Shared:
+    """What the connections of one loop have in common. It refers to neither."""
+
+    __slots__ = ("buffer", "openings", "pens")
+
+    def __init__(self) -> None:
+        self.buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self.pens = Pens()
+        # Those whose dialect is not agreed, by the time that they have.
+        self.openings: dict[float, Deadlines] = {}
+
+
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
+
+
+def _shared_by(loop: asyncio.AbstractEventLoop) -> _Shared:
+    shared = _shared.get(loop)
+    if shared is None:
+        shared = _shared[loop] = _Shared()
+    return shared
 
 
 def _after_fork() -> None:
@@ -74,13 +92,14 @@ class Link(asyncio.BufferedProtocol, ABC):
         "_log",
         "_loop",
         "_lost",
+        "_made_timers",
         "_on_close",
         "_on_done",
+        "_opening",
         "_out",
         "_over",
         "_peer",
         "_ready",
-        "_timers",
         "_transport",
         "_turns",
         "_woken",
@@ -101,7 +120,8 @@ class Link(asyncio.BufferedProtocol, ABC):
         dialects: Sequence[str] | None = None,
         faults: Seldom | None = None,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
+        shared = _shared_by(loop)
         # The name, or what it is made of when somebody asks.
         self._peer: str | tuple[Any, ...] = peer
         # A portal has a root of its own for each connection.
@@ -116,13 +136,15 @@ class Link(asyncio.BufferedProtocol, ABC):
             registry=registry,
             reference_type=_make_reference,
             observer_type=_make_observer,
-            buffer=_shared_buffer(self._loop),
+            buffer=shared.buffer,
             tracebacks=tracebacks,
             face=self,
+            pens=shared.pens,
             **chosen,
         )
-        self._timers = Timers(self._loop)
-        self._out = Outgoing(self._loop, self._broker, self._timers, self)
+        self._opening: Deadlines | None = None
+        self._made_timers: Timers | None = None
+        self._out = Outgoing(loop, self._broker, self)
         self._calls = self._make_calls()
         self._turns = self._make_turns()
         self._transport: asyncio.Transport | None = None
@@ -176,6 +198,12 @@ class Link(asyncio.BufferedProtocol, ABC):
         """What the connection may cost."""
         limits: Limits = self._broker.limits
         return limits
+
+    @property
+    def _timers(self) -> Timers:
+        if self._made_timers is None:
+            self._made_timers = Timers(self._loop)
+        return self._made_timers
 
     @property
     def _is_client(self) -> bool:
@@ -269,7 +297,7 @@ class Link(asyncio.BufferedProtocol, ABC):
         if reset:
             # What it sent first may be there, but not where it came from.
             self._transport.abort()
-        self._timers.start("handshake", self.limits.handshake_time, self._handshake_over)
+        self._begin_opening()
         self._out.start(self._transport, self._below)
 
     def secured(self, transport: asyncio.Transport, below: asyncio.Transport) -> None:
@@ -283,6 +311,22 @@ class Link(asyncio.BufferedProtocol, ABC):
         """Take what had arrived already when `secured` was called."""
         self._broker.receive_data(data)
         self._turn()
+
+    def _begin_opening(self) -> None:
+        seconds = self.limits.handshake_time
+        openings = _shared_by(self._loop).openings
+        opening = openings.get(seconds)
+        if opening is None:
+            if len(openings) >= _TIMES:
+                openings.clear()
+            opening = openings[seconds] = Deadlines(seconds, Link._handshake_over)
+        self._opening = opening
+        opening.add(self, self._loop)
+
+    def _end_opening(self) -> None:
+        if self._opening is not None:
+            self._opening.remove(self)
+            self._opening = None
 
     async def wait_ready(self) -> None:
         """Wait until the dialect is agreed. Raises ConnectionLost if that does not come about."""
@@ -356,7 +400,7 @@ class Link(asyncio.BufferedProtocol, ABC):
 
     def _ended(self, error: BaseException | None) -> None:
         self._error = error
-        self._timers.cancel("handshake")
+        self._end_opening()
         # What ends the opening of a client is raised there.
         opening = self._is_client and not self._broker.ready
         if not opening and error is not None and not isinstance(error, (EOFError, OSError)):
@@ -380,7 +424,7 @@ class Link(asyncio.BufferedProtocol, ABC):
         if self._broker.ready or self.encrypted or not isinstance(error, RemoteProtocolError):
             return ""
         # The greeting of TLS comes in one piece, and was read just now.
-        greeting = bytes(_shared_buffer(self._loop)[:2]) == b"\x16\x03"
+        greeting = bytes(_shared_by(self._loop).buffer[:2]) == b"\x16\x03"
         return "; if the client speaks TLS, serve pbs://" if greeting else ""
 
     def _hang_up(self, transport: asyncio.Transport, orderly: bool) -> None:
@@ -412,7 +456,8 @@ class Link(asyncio.BufferedProtocol, ABC):
 
     def _is_over(self) -> None:
         self._over = True
-        self._timers.cancel_all()
+        if self._made_timers is not None:
+            self._made_timers.cancel_all()
         callbacks, self._on_close = self._on_close, ()
         for callback in callbacks:
             self._loop.call_soon(callback, self._error)
@@ -437,7 +482,8 @@ class Link(asyncio.BufferedProtocol, ABC):
         if self._done or ((self._calls.running or self._last) and not given_up):
             return
         self._done = True
-        self._timers.cancel_all()
+        if self._made_timers is not None:
+            self._made_timers.cancel_all()
         if self._finished is not None:
             self._finished.set()
         if self._on_done is not None:

@@ -8,7 +8,7 @@ from ..broker cimport Broker
 @cython.final
 cdef class Outgoing:
     cdef Broker _broker
-    cdef object _below, _loop, _link, _timers, _waiters
+    cdef object _below, _loop, _link, _waiters
     cdef public object _transport
     cdef Py_ssize_t _written, _unsent
     cdef bint _corked, _plain

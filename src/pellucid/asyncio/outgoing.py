@@ -24,6 +24,9 @@ _HIGH_WATER = 64 * 1024
 
 
 class _Link(Protocol):
+    @property
+    def _timers(self) -> Timers: ...
+
     def abort(self, error: BaseException | None = None) -> None:
         """Cut the connection at once."""
 
@@ -52,7 +55,6 @@ class Outgoing:
         "_link",
         "_loop",
         "_plain",
-        "_timers",
         "_transport",
         "_unsent",
         "_waiters",
@@ -68,14 +70,12 @@ class Outgoing:
         self,
         loop: asyncio.AbstractEventLoop,
         broker: Broker,
-        timers: Timers,
         link: _Link,
     ) -> None:
         self._loop = loop
         self._broker = broker
         # The loops of asyncio do no more than that, but by another function.
         self._plain = getattr(type(loop), "create_future", None) is _CREATE_FUTURE
-        self._timers = timers
         self._link = link
         self._transport: asyncio.WriteTransport | None = None
         self._below: asyncio.WriteTransport | None = None
@@ -205,7 +205,7 @@ class Outgoing:
         transport.write(data)
         self._written += len(data)
         self.count()
-        if self._unsent and "stall" not in self._timers:
+        if self._unsent and "stall" not in self._link._timers:
             self._watch()
 
     def count(self) -> None:
@@ -220,7 +220,7 @@ class Outgoing:
 
     def _watch(self) -> None:
         taken = self._written - self._unsent
-        self._timers.start("stall", self._broker.limits.stall_time, self._check_stall, taken)
+        self._link._timers.start("stall", self._broker.limits.stall_time, self._check_stall, taken)
 
     def _check_stall(self, taken_before: int) -> None:
         self.count()

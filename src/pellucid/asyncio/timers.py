@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Any
 from weakref import ref
 
 from .. import seldom
@@ -11,8 +11,6 @@ from .. import seldom
 __all__ = ["Deadlines", "Seldom", "Timers", "finish"]
 
 log = logging.getLogger("pellucid")
-
-_T = TypeVar("_T")
 
 
 class Timers:
@@ -60,7 +58,7 @@ class Timers:
         return self._handles is not None and name in self._handles
 
 
-class Deadlines(Generic[_T]):
+class Deadlines:
     """What has to happen to each of many within `seconds`. One timer of a loop serves all of them.
 
     `late(one)` is called for each that is not taken back in time. It keeps none of them alive, nor
@@ -69,25 +67,25 @@ class Deadlines(Generic[_T]):
 
     __slots__ = ("_due", "_late", "_runs", "_seconds")
 
-    def __init__(self, seconds: float, late: Callable[[_T], object]) -> None:
+    def __init__(self, seconds: float, late: Callable[[Any], object]) -> None:
         self._seconds = seconds
         self._late = late
         # Who is first in it is due first.
-        self._due: dict[ref[_T], float] = {}
+        self._due: dict[ref[Any], float] = {}
         self._runs = False
 
-    def add(self, one: _T, loop: asyncio.AbstractEventLoop) -> None:
+    def add(self, one: Any, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to wait for one, which is on the same loop as all others."""
         self._due[ref(one)] = loop.time() + self._seconds
         if not self._runs:
             self._runs = True
             loop.call_later(self._seconds, self._ring, loop)
 
-    def remove(self, one: _T) -> None:
+    def remove(self, one: Any) -> None:
         """Take one back, if it is waited for."""
         self._due.pop(ref(one), None)
 
-    def __contains__(self, one: _T) -> bool:
+    def __contains__(self, one: Any) -> bool:
         return ref(one) in self._due
 
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
