@@ -405,7 +405,7 @@ def test_between_two_messages_a_pen_keeps_nothing_of_a_connection() -> None:
         one.call(object())
     with pytest.raises(DeadReferenceError):
         other.call(Hook(lambda encoder: other.outbox.close()))
-    assert pen.owner is pen.encoder.exporter is pen.encoder.perspective is None
+    assert (pen.owner, pen.encoder.exporter, pen.encoder.perspective) == (None, None, None)
 
 
 def test_few_pens_are_kept() -> None:

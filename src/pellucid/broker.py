@@ -751,6 +751,6 @@ def _key(item: Any) -> Any:
 
 
 def _with_failures(registry: Registry) -> Registry:
-    if registry.reader_for(FAILURE_TAG) is None:
+    if not registry.has_reader(FAILURE_TAG):
         registry.add_reader(FAILURE_TAG, lambda state: read_failure(state, registry))
     return registry

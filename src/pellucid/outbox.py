@@ -169,7 +169,8 @@ class Outbox:
         """Write what is owed, or some of it."""
         if self._ledger.has_room("out_bytes"):
             writer = self.writer
-            for debt in self._tables.releases.take(_RELEASES_AT_ONCE):
+            debts: Any = self._tables.releases.take(_RELEASES_AT_ONCE)
+            for debt in debts:
                 if type(debt) is tuple:
                     self.write(writer.decache(debt[0]))
                 else:

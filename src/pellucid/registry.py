@@ -326,6 +326,10 @@ class Registry:
         """Give the reader of a type tag, None if it is not registered."""
         return self._readers.get(tag)
 
+    def has_reader(self, tag: bytes) -> bool:
+        """Tell whether a type tag is registered."""
+        return self.reader_for(tag) is not None
+
     def is_cache(self, tag: bytes) -> bool:
         """Tell whether a cache is registered for a type tag."""
         reader = self._readers.get(tag)

@@ -1,8 +1,7 @@
 """One connection, as Twisted programs know it: a protocol over the broker of the core."""
 
 from dataclasses import replace
-from functools import cached_property, partial
-from threading import get_ident
+from threading import get_ident, local
 from time import monotonic
 from types import CoroutineType
 from typing import Any, Final
@@ -19,6 +18,7 @@ from ..errors import ConnectionLost, LimitExceeded, RemoteProtocolError
 from ..events import CallCompleted, CallFailed, CallReceived, Closed, PeerFault, Ready, Unobserved
 from ..failures import received_error
 from ..limits import Limits
+from ..outbox import Pens
 from ..seldom import Seldom
 from . import banana
 from .answer import Answer
@@ -29,6 +29,7 @@ from .failures import as_sent
 from .jellier import Jellier
 from .logs import log_seldom, shown
 from .notifying import Notifying, run
+from .once import Once, made_list, made_table
 from .outgoing import Outgoing
 from .reference import make_observer, make_reference
 from .registering import SpreadRegistry
@@ -57,6 +58,8 @@ _FULL: Final = frozenset(("out_bytes", "calls_pending"))
 _FORGIVEN: Final = 3
 _TABLES: Final = {"references_exported": "reference", "caches_exported": "cache"}
 
+_here = local()
+
 _logs: WeakKeyDictionary[Any, Seldom] = WeakKeyDictionary()
 
 
@@ -80,49 +83,54 @@ class Broker(Views, Notifying, Banana):
     # Why the connection has ended, from before anybody hears of it.
     _lost_reason: Failure | None = None
 
+    _has_core = False
+    _timers = Timers()
+    _thread = 0
+    _reactor: Any = None
+    _woken = False
+    _in_turn = False
+    _reading = True
+    # How many calls may start before others get their turn. Below 0 there is no bound.
+    _starts_left = -1
+    _few_starts = -1
+    _closing = False
+
+    pageProducers: Any = Once(made_list)
+    _owed: Any = Once(made_table)
+    _names: Any = Once(made_table)
+    # Programs look at it. An object hears by itself that it was released.
+    _localCleanup: Any = Once(made_table)
+
     def __init__(self, isClient: Any = 1, security: Any = globalSecurity) -> None:
         Banana.__init__(self, isClient)
-        Notifying.__init__(self)
         self.security = security
-        self.pageProducers: list[Any] = []
-        self._owed: dict[int, Any] = {}
-        self._names: dict[bytes, Any] = {}
-        # Programs look at it. An object hears by itself that it was released.
-        self._localCleanup: dict[Any, Any] = {}
-        self._out = Outgoing(self, self.pageProducers, self._abort)
-        self._timers = Timers()
-        self._thread = 0
-        self._reactor: Any = None
-        self._woken = False
-        self._in_turn = False
-        self._reading = True
-        # How many calls may start before others get their turn. Below 0 there is no bound.
-        self._starts_left = -1
-        self._few_starts = -1
-        self._closing = False
+        self._out = Outgoing(self)
 
-    @cached_property
+    @Once
     def _core(self) -> Core:
+        self._has_core = True
         core = Core(
             "client" if self.isClient else "server",
             limits=_current_limits() if self.limits is Broker.limits else self.limits,
             registry=SpreadRegistry(self.security, self),
             dialects=[name.decode() for name in self.knownDialects],
-            reference_type=partial(make_reference, self),
-            observer_type=partial(make_observer, self),
-            wake=self._wake,
+            reference_type=_make_reference,
+            observer_type=_make_observer,
+            face=self,
             host=Jellier(self.security, self, strict=True),
             error_value=_error_value,
+            pens=_pens_here(),
         )
         for name, target in self._names.items():
             self._publish(core, name, target)
+        del self._names
         return core
 
-    @cached_property
+    @Once
     def _calls(self) -> Calls:
-        return Calls(self, self._core, self._answered, self._unsendable, self._seldom)
+        return Calls(self, self._core, self._seldom)
 
-    @cached_property
+    @Once
     def _seldom(self) -> Seldom:
         """What tells whether to log what others can cause as often as they like."""
         try:
@@ -170,8 +178,8 @@ class Broker(Views, Notifying, Banana):
         core.close(reason.value)
         self._turn()
         self._out.stop()
-        core.ledger.release("references_exported", len(self._names))
-        self._names.clear()
+        core.ledger.release("references_exported", self._named)
+        self._named = 0
         self._owed.clear()
         self._tell_of_end()
 
@@ -473,6 +481,22 @@ class Broker(Views, Notifying, Banana):
         side = "client" if self.isClient else "server"
         state = "closed" if self.disconnected else "open" if self.currentDialect else "opening"
         return f"<twisted.spread.pb.Broker {state}, of the {side}>"
+
+
+def _pens_here() -> Pens:
+    """Give what the connections of this thread share."""
+    pens: Pens | None = getattr(_here, "pens", None)
+    if pens is None:
+        pens = _here.pens = Pens()
+    return pens
+
+
+def _make_reference(core: Core, luid: int | bytes) -> Any:
+    return make_reference(core.face, core, luid)
+
+
+def _make_observer(core: Core, luid: int, perspective: Any) -> Any:
+    return make_observer(core.face, core, luid, perspective)
 
 
 def _current_limits() -> Limits:

@@ -3,7 +3,6 @@
 A method is run at once, and answered at once unless it gave a Deferred or was `async def`.
 """
 
-from collections.abc import Callable
 from types import CoroutineType
 from typing import Any
 
@@ -60,24 +59,20 @@ class AsItStands:
 class Calls:
     """The calls that came over one connection.
 
-    `broker` is the Twisted face's Broker, `answered()` is called when there is an answer to send,
-    and `refused(error)` gives what is sent for an answer that can't be.
+    `broker` is the Twisted face's Broker. It hears when there is an answer to send, and tells what
+    is sent for an answer that can't be.
     """
 
-    __slots__ = ("_answered", "_broker", "_core", "_refused", "_seldom")
+    __slots__ = ("_broker", "_core", "_seldom")
 
     def __init__(
         self,
         broker: Any,
         core: Core,
-        answered: Callable[[], object],
-        refused: Callable[[BaseException], BaseException],
         seldom: Seldom,
     ) -> None:
         self._broker = broker
         self._core = core
-        self._answered = answered
-        self._refused = refused
         self._seldom = seldom
 
     def start(self, call: CallReceived) -> None:
@@ -121,14 +116,14 @@ class Calls:
             # Its arguments are nobody's, and its result is for whom it says.
             call.perspective = getattr(call.target, "perspective", None)
         try:
-            refused = self._core.answer(call, value, self._refused)
+            refused = self._core.answer(call, value, self._broker._unsendable)
         except BaseException:
             # The other side has heard of it.
             log.err(None, f"writing the result of {call.name[:SHOWN]!r} was interrupted")
         else:
             if refused is not None:
                 self._log_refused(refused, call)
-        self._answered()
+        self._broker._answered()
 
     def _raised(self, call: CallReceived) -> None:
         """Answer with what is being raised."""
@@ -151,7 +146,7 @@ class Calls:
         except BaseException:
             # The other side has heard of it.
             log.err(None, f"writing the error of {call.name[:SHOWN]!r} was interrupted")
-        self._answered()
+        self._broker._answered()
 
     def _seen(self, failure: Failure, call: CallReceived) -> tuple[BaseException, str | None]:
         """Log a failure, and give what is sent of it."""

@@ -5,6 +5,8 @@ from typing import Any
 
 from twisted.python import log
 
+from .once import Once, made_list
+
 __all__ = ["Notifying", "run"]
 
 
@@ -33,14 +35,15 @@ class Notifying:
     currentDialect: bytes | None = None
     disconnected: Any = 0
 
-    def __init__(self) -> None:
-        self.connects: list[Callable[[], object]] = []
-        self.disconnects: list[Callable[[], object]] = []
-        self.failures: list[Callable[[], object]] = []
+    connects: Any = Once(made_list)
+    disconnects: Any = Once(made_list)
+    failures: Any = Once(made_list)
 
     def connectionReady(self) -> None:
         """Hear that the dialect is agreed, and tell all who want to know, the factory last."""
-        notifiers, self.connects = self.connects, []
+        notifiers = self.connects
+        # Who is added meanwhile is in another one.
+        del self.connects
         for notifier in notifiers:
             run(notifier)
         made = getattr(self.factory, "clientConnectionMade", None)

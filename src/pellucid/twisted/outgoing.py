@@ -6,7 +6,6 @@ writes, and is none any more if the transport did not mind; else it holds back w
 transport asks for more. A producer that stayed registered would keep TLS from being closed.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.python import log
@@ -17,6 +16,8 @@ from .timers import Timers
 from .transports import is_plain_socket, send_now
 
 __all__ = ["Outgoing"]
+
+_NO_TIMERS: Final = Timers()
 
 # So much may be written without asking whether it is too much.
 _UNASKED: Final = 64 * 1024
@@ -37,11 +38,13 @@ class Outgoing:
 
     `producer` is what the transport knows, which hands on what it hears to `paused` and `resumed`.
     `pagers` are the page producers of the application, which are asked for a page whenever there is
-    room. `stalled(error)` is called when the other side took nothing for `limits.stall_time`.
+    room, which `producer.pageProducers` are. `producer._abort(error)` is called when the other side
+    took nothing for `limits.stall_time`.
     """
 
     __slots__ = (
         "_at",
+        "_close",
         "_core",
         "_direct",
         "_flushing",
@@ -52,20 +55,16 @@ class Outgoing:
         "_producer",
         "_rest",
         "_spent",
-        "_stalled",
         "_taken",
         "_timers",
         "_transport",
         "_unasked",
-        "pagers",
     )
 
-    def __init__(self, producer: Any, pagers: list[Any], stalled: Callable[..., object]) -> None:
+    def __init__(self, producer: Any) -> None:
         self._producer = producer
-        self.pagers = pagers
-        self._stalled = stalled
         self._core: Core
-        self._timers = Timers()
+        self._timers = _NO_TIMERS
         self._transport: Any = None
         # Whether anything is held back at all, and whether it is now.
         self._holds = False
@@ -83,6 +82,14 @@ class Outgoing:
         self._at = 0
         # How often the transport has asked for more.
         self._taken = 0
+        # How the transport was closed, if not as its class does.
+        self._close: Any = None
+
+    @property
+    def pagers(self) -> list[Any]:
+        """The page producers of the application."""
+        found: list[Any] = self._producer.pageProducers
+        return found
 
     def start(
         self, core: Core, transport: Any, timers: Timers, *, holds: bool, lingers: bool
@@ -104,12 +111,15 @@ class Outgoing:
         # What is ready leaves at the end of a turn. A program closes the connection through the
         # transport, and what it called before that has to leave.
         close = transport.loseConnection
+        if getattr(close, "__func__", None) is not getattr(type(transport), "loseConnection", 0):
+            self._close = close
+        transport.loseConnection = self._flush_and_close
 
-        def flush_and_close(*args: Any, **kwargs: Any) -> Any:
-            self.flush()
-            return close(*args, **kwargs)
-
-        transport.loseConnection = flush_and_close
+    def _flush_and_close(self, *args: Any, **kwargs: Any) -> Any:
+        self.flush()
+        if self._close is not None:
+            return self._close(*args, **kwargs)
+        return type(self._transport).loseConnection(self._transport, *args, **kwargs)
 
     def stop(self) -> None:
         """The transport is gone: what is still to be sent goes nowhere."""
@@ -288,7 +298,7 @@ class Outgoing:
         if self._taken != taken_before:
             self._timers.start("stall", stall_time, self._look, self._taken)
             return
-        self._stalled(
+        self._producer._abort(
             LimitExceeded(
                 f"the peer took nothing for {stall_time} s (limits.stall_time)",
                 limit="stall_time",

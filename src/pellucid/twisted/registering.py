@@ -9,6 +9,7 @@ from twisted.python.reflect import qual
 from ..errors import InsecureJelly, full_name
 from ..registry import Reader, Registry
 from .named import NAMED, find_class
+from .once import Once, made_table
 from .readers import InstanceReader, factory_reader, source_reader
 from .security import DummySecurityOptions, SecurityOptions, globalSecurity
 from .unjellier import Unpersistable
@@ -100,6 +101,13 @@ class SpreadRegistry(Registry):
 
     unpersistable = Unpersistable
 
+    # What the class above has, and most connections never need.
+    _errors: Any = Once(made_table)
+    _readers: Any = Once(made_table)
+    # By tag: what was registered or which class it is, and the reader.
+    _known: Any = Once(made_table)
+    _instances: Any = Once(made_table)
+
     def __init__(
         self,
         security: Any,
@@ -107,14 +115,10 @@ class SpreadRegistry(Registry):
         persistentLoad: Callable[[Any, Any], Any] | None = None,
         leaves: list[Any] | None = None,
     ) -> None:
-        super().__init__()
         self.taster = security
         self.invoker = invoker
         self.persistent_load = persistentLoad
         self._leaves = leaves
-        # By tag: what was registered or which class it is, and the reader.
-        self._known: dict[bytes, tuple[Any, Reader]] = {}
-        self._instances: dict[bytes, tuple[type, Reader]] = {}
         # What is to be told when the value is whole that it is in.
         self.posts: list[Any] = []
         # The ready-made options are asked by a look at their tables.
@@ -161,6 +165,10 @@ class SpreadRegistry(Registry):
             return None
         found = NAMED.get(tag) or super().reader_for(tag)
         return self._instance_reader(tag) if found is None and b"." in tag else found
+
+    def has_reader(self, tag: bytes) -> bool:
+        """Tell whether there is a reader of a type tag, without making it."""
+        return tag in unjellyableRegistry or super().has_reader(tag)
 
     def _registered(self, tag: bytes) -> Reader | None:
         known = self._known.get(tag)

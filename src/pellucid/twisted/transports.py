@@ -48,7 +48,8 @@ def is_plain_socket(transport: Any) -> bool:
         isinstance(transport, Connection)
         and kind.write is Connection.write
         and kind.doWrite is Connection.doWrite
-        and "write" not in vars(transport)
+        # Not by a look at its attributes, which would make a dict of them.
+        and getattr(transport.write, "__func__", None) is kind.write
         and all(hasattr(transport, name) for name in _LOOKED_AT)
     )
 

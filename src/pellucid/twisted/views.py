@@ -126,8 +126,10 @@ class Views:
     jellyKw: Any = None
 
     disconnected: Any
-    # What has names, also before there is a core.
-    _names: dict[bytes, Any]
+    # What has names before there is a core, and how many have some in it.
+    _names: Any
+    _named = 0
+    _has_core: bool
 
     if TYPE_CHECKING:
 
@@ -159,14 +161,16 @@ class Views:
     def setNameForLocal(self, name: str | bytes, object: Any) -> None:
         """Let the other side call an object under a name."""
         word, target = _bytes(name), _target_of(object)
-        if "_core" in self.__dict__ and not self.disconnected:
+        if not self._has_core:
+            self._names[word] = target
+        elif not self.disconnected:
             self._publish(self._core, word, target)
-        self._names[word] = target
 
     def _publish(self, core: Core, name: bytes, target: Any) -> None:
         if core.exports.lookup(name) is None:
             # Names count like what was sent, but there is no limit for them.
             core.ledger.add("references_exported")
+            self._named += 1
         core.exports.publish(name, target)
 
     def registerReference(self, object: Any) -> int:
