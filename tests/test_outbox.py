@@ -405,7 +405,8 @@ def test_between_two_messages_a_pen_keeps_nothing_of_a_connection() -> None:
         one.call(object())
     with pytest.raises(DeadReferenceError):
         other.call(Hook(lambda encoder: other.outbox.close()))
-    assert (pen.owner, pen.encoder.exporter, pen.encoder.perspective) == (None, None, None)
+    kept: list[Any] = [pen.owner, pen.encoder.exporter, pen.encoder.perspective]
+    assert kept == [None, None, None]
 
 
 def test_few_pens_are_kept() -> None:

@@ -171,7 +171,7 @@ class SpreadRegistry(Registry):
         return tag in unjellyableRegistry or super().has_reader(tag)
 
     def _registered(self, tag: bytes) -> Reader | None:
-        known = self._known.get(tag)
+        known: tuple[Any, Reader] | None = self._known.get(tag)
         source = unjellyableRegistry.get(tag)
         if source is not None:
             if known is None or known[0] is not source:
@@ -189,7 +189,7 @@ class SpreadRegistry(Registry):
         return None
 
     def _instance_reader(self, tag: bytes) -> Reader:
-        known = self._instances.get(tag)
+        known: tuple[type, Reader] | None = self._instances.get(tag)
         if known is not None and self._still_allowed(tag, known[0]):
             return known[1]
         cls = find_class(self, tag)
