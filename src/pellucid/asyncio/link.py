@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from threading import get_ident
 from typing import Any, Final, cast
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 from .. import references
 from ..broker import Broker
@@ -16,10 +16,10 @@ from ..caches import CacheObserver
 from ..errors import ConnectionLost, RemoteProtocolError
 from ..events import Event
 from ..limits import Limits
-from ..outbox import Pens
 from ..registry import Registry
 from .calls import Runner, shown
 from .outgoing import Outgoing
+from .shared import shared_by
 from .timers import Deadlines, Seldom, Timers
 from .tls import Certificate, Farewell, certificate_of
 from .turns import Turns
@@ -29,12 +29,6 @@ __all__ = ["Link"]
 
 log = logging.getLogger("pellucid")
 
-# A read takes no more than this; one buffer serves all connections of a loop.
-_BUFFER_BYTES = 256 * 1024
-
-# Connections may have so many different times for their opening before new timers are made for all.
-_TIMES = 64
-
 # So many mistakes of one peer that cost it nothing are logged.
 _FAULTS_LOGGED = 10
 
@@ -43,28 +37,6 @@ _open: WeakSet["Link"] = WeakSet()
 
 # Nothing is ever put in. What a connection may never need is made at its first use.
 _NONE: Final[dict[Any, Any]] = {}
-
-
-class _Shared:
-    """What the connections of one loop have in common. It refers to neither."""
-
-    __slots__ = ("buffer", "openings", "pens")
-
-    def __init__(self) -> None:
-        self.buffer = memoryview(bytearray(_BUFFER_BYTES))
-        self.pens = Pens()
-        # Those whose dialect is not agreed, by the time that they have.
-        self.openings: dict[float, Deadlines] = {}
-
-
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
-
-
-def _shared_by(loop: asyncio.AbstractEventLoop) -> _Shared:
-    shared = _shared.get(loop)
-    if shared is None:
-        shared = _shared[loop] = _Shared()
-    return shared
 
 
 def _after_fork() -> None:
@@ -121,7 +93,7 @@ class Link(asyncio.BufferedProtocol, ABC):
         faults: Seldom | None = None,
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
-        shared = _shared_by(loop)
+        shared = shared_by(loop)
         # The name, or what it is made of when somebody asks.
         self._peer: str | tuple[Any, ...] = peer
         # A portal has a root of its own for each connection.
@@ -313,15 +285,9 @@ class Link(asyncio.BufferedProtocol, ABC):
         self._turn()
 
     def _begin_opening(self) -> None:
-        seconds = self.limits.handshake_time
-        openings = _shared_by(self._loop).openings
-        opening = openings.get(seconds)
-        if opening is None:
-            if len(openings) >= _TIMES:
-                openings.clear()
-            opening = openings[seconds] = Deadlines(seconds, Link._handshake_over)
-        self._opening = opening
-        opening.add(self, self._loop)
+        shared = shared_by(self._loop)
+        self._opening = shared.opening(self.limits.handshake_time, Link._handshake_over)
+        self._opening.add(self, self._loop)
 
     def _end_opening(self) -> None:
         if self._opening is not None:
@@ -424,7 +390,7 @@ class Link(asyncio.BufferedProtocol, ABC):
         if self._broker.ready or self.encrypted or not isinstance(error, RemoteProtocolError):
             return ""
         # The greeting of TLS comes in one piece, and was read just now.
-        greeting = bytes(_shared_by(self._loop).buffer[:2]) == b"\x16\x03"
+        greeting = bytes(shared_by(self._loop).buffer[:2]) == b"\x16\x03"
         return "; if the client speaks TLS, serve pbs://" if greeting else ""
 
     def _hang_up(self, transport: asyncio.Transport, orderly: bool) -> None:

@@ -1,7 +1,7 @@
 """One connection, as Twisted programs know it: a protocol over the broker of the core."""
 
 from dataclasses import replace
-from threading import get_ident, local
+from threading import get_ident
 from time import monotonic
 from types import CoroutineType
 from typing import Any, Final
@@ -18,7 +18,6 @@ from ..errors import ConnectionLost, LimitExceeded, RemoteProtocolError
 from ..events import CallCompleted, CallFailed, CallReceived, Closed, PeerFault, Ready, Unobserved
 from ..failures import received_error
 from ..limits import Limits
-from ..outbox import Pens
 from ..seldom import Seldom
 from . import banana
 from .answer import Answer
@@ -29,7 +28,7 @@ from .failures import as_sent
 from .jellier import Jellier
 from .logs import log_seldom, shown
 from .notifying import Notifying, run
-from .once import Once, made_list, made_table
+from .once import Once, made_list, made_table, pens_here
 from .outgoing import Outgoing
 from .reference import make_observer, make_reference
 from .registering import SpreadRegistry
@@ -58,8 +57,6 @@ _FULL: Final = frozenset(("out_bytes", "calls_pending"))
 _FORGIVEN: Final = 3
 _TABLES: Final = {"references_exported": "reference", "caches_exported": "cache"}
 
-_here = local()
-
 _logs: WeakKeyDictionary[Any, Seldom] = WeakKeyDictionary()
 
 
@@ -82,7 +79,6 @@ class Broker(Views, Notifying, Banana):
 
     # Why the connection has ended, from before anybody hears of it.
     _lost_reason: Failure | None = None
-
     _has_core = False
     _timers = Timers()
     _thread = 0
@@ -96,10 +92,10 @@ class Broker(Views, Notifying, Banana):
     _closing = False
 
     pageProducers: Any = Once(made_list)
-    _owed: Any = Once(made_table)
-    _names: Any = Once(made_table)
     # Programs look at it. An object hears by itself that it was released.
     _localCleanup: Any = Once(made_table)
+    _owed: Any = Once(made_table)
+    _names: Any = Once(made_table)
 
     def __init__(self, isClient: Any = 1, security: Any = globalSecurity) -> None:
         Banana.__init__(self, isClient)
@@ -114,12 +110,12 @@ class Broker(Views, Notifying, Banana):
             limits=_current_limits() if self.limits is Broker.limits else self.limits,
             registry=SpreadRegistry(self.security, self),
             dialects=[name.decode() for name in self.knownDialects],
-            reference_type=_make_reference,
-            observer_type=_make_observer,
+            reference_type=make_reference,
+            observer_type=make_observer,
             face=self,
             host=Jellier(self.security, self, strict=True),
             error_value=_error_value,
-            pens=_pens_here(),
+            pens=pens_here(),
         )
         for name, target in self._names.items():
             self._publish(core, name, target)
@@ -481,22 +477,6 @@ class Broker(Views, Notifying, Banana):
         side = "client" if self.isClient else "server"
         state = "closed" if self.disconnected else "open" if self.currentDialect else "opening"
         return f"<twisted.spread.pb.Broker {state}, of the {side}>"
-
-
-def _pens_here() -> Pens:
-    """Give what the connections of this thread share."""
-    pens: Pens | None = getattr(_here, "pens", None)
-    if pens is None:
-        pens = _here.pens = Pens()
-    return pens
-
-
-def _make_reference(core: Core, luid: int | bytes) -> Any:
-    return make_reference(core.face, core, luid)
-
-
-def _make_observer(core: Core, luid: int, perspective: Any) -> Any:
-    return make_observer(core.face, core, luid, perspective)
 
 
 def _current_limits() -> Limits:

@@ -1,9 +1,14 @@
-"""Attributes that are made when somebody asks for them."""
+"""What is made once: attributes when somebody asks for them, and what connections share."""
 
 from collections.abc import Callable
+from threading import local
 from typing import Any
 
-__all__ = ["Once", "made_list", "made_table"]
+from ..outbox import Pens
+
+__all__ = ["Once", "made_list", "made_table", "pens_here"]
+
+_here = local()
 
 
 class Once:
@@ -35,3 +40,11 @@ def made_list(_: object) -> list[Any]:
 def made_table(_: object) -> dict[Any, Any]:
     """Make a dict, for an attribute that most never have a use for."""
     return {}
+
+
+def pens_here() -> Pens:
+    """Give what the connections of this thread write with."""
+    pens: Pens | None = getattr(_here, "pens", None)
+    if pens is None:
+        pens = _here.pens = Pens()
+    return pens

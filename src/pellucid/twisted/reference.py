@@ -17,7 +17,7 @@ from .notifying import run
 from .serializable import Serializable
 
 if TYPE_CHECKING:
-    from .broker import Broker
+    pass
 
 __all__ = [
     "RemoteCacheMethod",
@@ -179,13 +179,13 @@ def _rank(reference: RemoteReference) -> Any:
     return id(reference.origin), isinstance(reference.luid, bytes), reference.luid
 
 
-def make_reference(broker: "Broker", core: Any, luid: int | bytes) -> RemoteReference:
+def make_reference(core: Any, luid: int | bytes) -> RemoteReference:
     """Make the handle on an object of the other side, for the tables of `core`, which count it."""
     reference = RemoteReference.__new__(RemoteReference)
     reference.origin = core
     reference.luid = luid
     reference.perspective = None
-    reference.broker = broker
+    reference.broker = core.face
     return reference
 
 
@@ -255,7 +255,7 @@ class RemoteCacheObserver(caches.CacheObserver, Ephemeral):
             luid = broker.cachedRemotelyAs(self.cached)
             if luid is None:
                 raise _no_copy(broker)
-            made = make_observer(broker, self.origin, luid, self.perspective)
+            made = make_observer(self.origin, luid, self.perspective)
             made.cached = self.cached
             return broker._call(made, _name, args, kw)
         return broker._call(self, _name, args, kw)
@@ -286,9 +286,9 @@ class RemoteCacheObserver(caches.CacheObserver, Ephemeral):
         return Ephemeral.__reduce__(self)
 
 
-def make_observer(broker: "Broker", core: Any, luid: int, perspective: Any) -> RemoteCacheObserver:
+def make_observer(core: Any, luid: int, perspective: Any) -> RemoteCacheObserver:
     """Make the handle on a copy, for the tables of `core`. It is told later of what."""
-    observer = RemoteCacheObserver(broker, None, perspective)
+    observer = RemoteCacheObserver(core.face, None, perspective)
     observer.origin = core
     observer.luid = luid
     return observer
