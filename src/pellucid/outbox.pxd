@@ -19,7 +19,7 @@ cdef class Pen:
 
 @cython.final
 cdef class Outbox:
-    cdef Pen _pen
+    cdef readonly Pen _pen
     cdef Ledger _ledger
     cdef Tables _tables
     cdef readonly list _out

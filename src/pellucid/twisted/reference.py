@@ -255,7 +255,8 @@ class RemoteCacheObserver(caches.CacheObserver, Ephemeral):
             luid = broker.cachedRemotelyAs(self.cached)
             if luid is None:
                 raise _no_copy(broker)
-            made = make_observer(self.origin, luid, self.perspective)
+            made = RemoteCacheObserver(broker, None, self.perspective)
+            made.luid = luid
             made.cached = self.cached
             return broker._call(made, _name, args, kw)
         return broker._call(self, _name, args, kw)
