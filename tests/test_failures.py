@@ -52,6 +52,28 @@ def test_the_ten_keys() -> None:
     assert FAILURE_TAG == b"twisted.spread.pb.CopyableFailure"
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (FileNotFoundError(2, "No such file", "/srv/secret"), "[Errno 2] No such file: ..."),
+        (OSError(18, "Cross link", "/a", None, "/b"), "[Errno 18] Cross link: ... -> ..."),
+        (ConnectionResetError(104, "reset"), "[Errno 104] reset"),
+        (
+            ImportError("cannot import x (/srv/mine.py)", path="/srv/mine.py"),
+            "cannot import x (...)",
+        ),
+        (ImportError("no"), "no"),
+        (SyntaxError("bad", ("/srv/mine.py", 3, 1, "x", 3, 2)), "bad (..., line 3)"),
+        (SyntaxError("bad"), "bad"),
+    ],
+)
+def test_no_path_of_this_machine_is_sent(error: BaseException, text: str) -> None:
+    assert failure_state(error, string_limit=LIMIT)["value"] == text
+    for options in ({"paths": True}, {"traceback": "line 1"}):
+        shown: Any = options
+        assert failure_state(error, string_limit=LIMIT, **shown)["value"] == str(error)
+
+
 def test_a_traceback_only_if_it_is_given() -> None:
     state = failure_state(ValueError("no"), traceback="line 1", string_limit=LIMIT)
     assert state["unsafeTracebacks"] is True

@@ -23,7 +23,7 @@ DICT = [b"dictionary"]
 
 # What acts in the faces only: they have the clock and the loop.
 OF_THE_FACES = {
-    *("calls_per_turn", "logins_pending"),
+    *("calls_per_turn", "logins_pending", "log_lines"),
     *("handshake_time", "stall_time", "close_time"),
 }
 

@@ -23,6 +23,7 @@ from .errors import (
     LocalProtocolError,
     PBError,
     RemoteProtocolError,
+    without_place,
 )
 from .events import (
     CallCompleted,
@@ -380,7 +381,9 @@ class Broker:
         self._refuse(data, message.start, 2)
         cause = error.__cause__
         if not message.wants_answer:
-            return PeerFault(f"a call that wants no answer was refused: {error}", cause)
+            return PeerFault(
+                f"a call that wants no answer was refused: {without_place(error)}", cause
+            )
         if self.ledger.has_room("out_bytes"):
             self._error(message.request, error)
         else:
@@ -388,7 +391,11 @@ class Broker:
             refused = Refused(message.request, error.with_traceback(None), len(data))
             self._waiting.refuse(refused)
         # The other side hears that something failed, and only this one may hear why.
-        return None if cause is None else PeerFault(f"a call was refused: {error}", cause)
+        return (
+            None
+            if cause is None
+            else PeerFault(f"a call was refused: {without_place(error)}", cause)
+        )
 
     def _answer_arrived(self, message: messages.Message, data: bytes) -> Event | None:
         request = message.request
@@ -546,7 +553,9 @@ class Broker:
             if waiter is not _ABANDONED:
                 self._report(CallFailed(waiter, error.with_traceback(None)))
         elif not isinstance(error, DeadReferenceError):
-            self._report(PeerFault(f"a call that wants no answer was not sent: {error}"))
+            self._report(
+                PeerFault(f"a call that wants no answer was not sent: {without_place(error)}")
+            )
 
     def abandon(self, request: int) -> None:
         """Nobody waits for this call any more. It stays charged until its answer comes."""

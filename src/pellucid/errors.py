@@ -98,6 +98,12 @@ class InsecureJelly(PBError):
         self.remote = remote
 
 
+def without_place(error: BaseException) -> str:
+    """Give the text of an error without the place in a value, which may have keys of it."""
+    place = getattr(error, "where", "")
+    return str(error).removeprefix(f"{place}: ") if place else str(error)
+
+
 class ConnectionClosed(PBError):
     """The connection has ended."""
 

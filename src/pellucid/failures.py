@@ -3,6 +3,8 @@
 The wire document says what is in it, in section 13.
 """
 
+import os
+
 from .errors import InsecureJelly, PBError, RemoteError, full_name, wire_names
 from .registry import Registry
 
@@ -19,18 +21,20 @@ ANY_ERROR = "builtins.BaseException"
 
 
 def failure_state(
-    error: BaseException, *, traceback: str | None = None, string_limit: int
+    error: BaseException, *, traceback: str | None = None, string_limit: int, paths: bool = False
 ) -> dict[str, object]:
     """Give what travels of `error`: the ten keys that Twisted sends, in its order.
 
     No text in it is longer than `string_limit` bytes. A `traceback` is sent only if it is given.
+    Without one, and without `paths`, the names of files that Python puts into texts are left out.
     """
+    text = _text_of(error) if paths or traceback is not None else _without_paths(error)
     names = wire_names(error)
     remote_type = error.remote_type if isinstance(error, PBError) else None
     return {
         "count": 0,
         "type": _fit(remote_type or names[0], string_limit).encode(),
-        "value": _fit(_text_of(error), string_limit),
+        "value": _fit(text, string_limit),
         "captureVars": False,
         "tb": None,
         "unsafeTracebacks": traceback is not None,
@@ -47,6 +51,22 @@ def _text_of(error: BaseException) -> str:
         return str(error)
     except Exception as problem:
         return f"<no text: str() of the error raised {type(problem).__name__}>"
+
+
+def _without_paths(error: BaseException) -> str:
+    """Give the text of an error, without names of files of this machine in it."""
+    text = _text_of(error)
+    shown: list[str] = []
+    # As Python writes them.
+    if isinstance(error, OSError):
+        shown = [repr(name) for name in (error.filename, error.filename2) if name is not None]
+    elif isinstance(error, ImportError) and error.path:
+        shown = [error.path]
+    elif isinstance(error, SyntaxError) and error.filename:
+        shown = [os.path.basename(error.filename)]
+    for name in shown:
+        text = text.replace(name, "...")
+    return text
 
 
 def _fit(text: str, limit: int) -> str:

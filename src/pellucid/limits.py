@@ -63,6 +63,8 @@ class Limits:
         their turn.
       logins_pending: Logins that a connection has begun and not finished. One is enough for an
         honest client.
+      log_lines: Lines that the log gets in a minute because of this connection. What is wrong
+        once is wrong in each call, and the first lines tell what.
 
     Times:
 
@@ -99,6 +101,7 @@ class Limits:
     out_bytes: int = 32 * 1024 * 1024
     calls_per_turn: int = 100
     logins_pending: int = 16
+    log_lines: int = 20
     handshake_time: float = 10.0
     stall_time: float = 60.0
     close_time: float = 5.0
@@ -128,6 +131,7 @@ class Limits:
         out_bytes: int = out_bytes,
         calls_per_turn: int = calls_per_turn,
         logins_pending: int = logins_pending,
+        log_lines: int = log_lines,
         handshake_time: float = handshake_time,
         stall_time: float = stall_time,
         close_time: float = close_time,

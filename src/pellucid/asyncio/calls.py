@@ -6,7 +6,6 @@ from its first line to its last.
 """
 
 import asyncio
-import logging
 import traceback
 from collections.abc import Awaitable
 from contextvars import Context, copy_context
@@ -16,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from ..broker import Broker
 from ..errors import is_expected
 from ..events import CallReceived
-from ..flavors import RemoteCache
 from .current import invoke
+from .logs import unheard
 from .outgoing import Outgoing
 from .wakeups import Follower
 
@@ -25,13 +24,10 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .link import Link
 
-__all__ = ["EAGER_TASKS", "Calls", "Runner", "raise_later", "shown"]
+__all__ = ["EAGER_TASKS", "Calls", "Runner", "raise_later"]
 
-log = logging.getLogger("pellucid")
-
-# So many characters of the text of an error are logged, and of one that is the other side's fault.
-_LOGGED = 2_000
-_REPORTED = 200
+# What Twisted says.
+_FAILED = "Peer will receive PB traceback (from %r):"
 
 # What most methods give. Nobody awaits any of these, and asking each time takes longer.
 _VALUES = frozenset((type(None), bool, int, float, str, bytes, list, tuple, dict, set))
@@ -181,18 +177,16 @@ class Calls:
     def _answer(self, call: CallReceived, value: Any) -> None:
         refused = self._broker.answer(call, value)
         if refused is not None:
-            log.error(
-                "the result of %r can't be sent: %s", call.name, refused, exc_info=refused.__cause__
-            )
+            self._link.log.failed("the result of %r can't be sent:", call.name, error=refused)
         self._out.flush()
 
     def _fail(self, call: CallReceived, error: BaseException) -> None:
         ended = self._broker.closed and isinstance(error, asyncio.CancelledError)
         if not is_expected(error):
             if not ended:
-                _log(call.name, error)
+                self._link.log.failed(_FAILED, call.name, error=error)
         elif not call.wants_answer:
-            self._link._report(_unheard(call, error))
+            self._link._report(unheard(call, error, self._broker.tracebacks))
         text = None
         if self._broker.tracebacks:
             text = "".join(traceback.format_exception(error))
@@ -240,31 +234,6 @@ def _eager_task(
     # The keyword is not known to the type checker when it checks for 3.11.
     options: Any = {"eager_start": True}
     return asyncio.Task(coroutine, loop=loop, context=context, **options)
-
-
-def _log(name: str, error: BaseException) -> None:
-    text = "".join(traceback.format_exception_only(error))
-    if len(text) <= _LOGGED:
-        log.error("Peer will receive PB traceback (from %r):", name, exc_info=error)
-    else:
-        log.error("Peer will receive PB traceback (from %r):\n%s", name, shown(error))
-
-
-def shown(error: BaseException) -> str:
-    """Give the traceback of an error for a log. Its text is cut, for it may be the peer's."""
-    text = "".join(traceback.format_exception_only(error))
-    if len(text) > _LOGGED:
-        text = text[:_LOGGED] + "..."
-    return "".join(traceback.format_tb(error.__traceback__)) + text
-
-
-def _unheard(call: CallReceived, error: BaseException) -> str:
-    """Tell, in one line, of an error that no answer tells of."""
-    is_update = isinstance(call.target, RemoteCache)
-    what = "an update" if is_update else "a call that wants no answer"
-    text = "".join(traceback.format_exception_only(error)).strip()[:_REPORTED]
-    name, kind = call.name[:_REPORTED], type(call.target).__name__
-    return f"{what} failed, {name!r} of a {kind}: {text!r}"
 
 
 def _raise(error: BaseException) -> None:

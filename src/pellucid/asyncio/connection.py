@@ -235,7 +235,7 @@ class Connection(Link, Closing):
         return self._start_last(function, cast(Awaitable[object], result))
 
     def _log_hook(self, function: Callable[..., object], error: BaseException) -> None:
-        log.error("%s: %s failed", self.peer, _name(function), exc_info=error)
+        self.log.failed("%s: %s failed:", self.peer, _name(function), error=error)
         raise_later(self._loop, error)
 
     async def run_application(self, function: Callable[..., Any], /, *args: Any) -> Any:

@@ -17,7 +17,8 @@ from ..errors import ConnectionLost, RemoteProtocolError
 from ..events import Event
 from ..limits import Limits
 from ..registry import Registry
-from .calls import Runner, shown
+from .calls import Runner
+from .logs import Lines
 from .outgoing import Outgoing
 from .shared import shared_by
 from .timers import Deadlines, Seldom, Timers
@@ -28,9 +29,6 @@ from .url import Address
 __all__ = ["Link"]
 
 log = logging.getLogger("pellucid")
-
-# So many mistakes of one peer that cost it nothing are logged.
-_FAULTS_LOGGED = 10
 
 # Those of clients. A server knows its own.
 _open: WeakSet["Link"] = WeakSet()
@@ -58,10 +56,9 @@ class Link(asyncio.BufferedProtocol, ABC):
         "_calls",
         "_done",
         "_error",
-        "_faults",
         "_finished",
         "_last",
-        "_log",
+        "_lines",
         "_loop",
         "_lost",
         "_made_timers",
@@ -72,6 +69,7 @@ class Link(asyncio.BufferedProtocol, ABC):
         "_over",
         "_peer",
         "_ready",
+        "_shared_lines",
         "_transport",
         "_turns",
         "_woken",
@@ -125,9 +123,9 @@ class Link(asyncio.BufferedProtocol, ABC):
         self.unix = False
         self.host = ""
         self.certificate: Certificate | None = None
-        self._faults = 0
         # A server has one for all its connections, of which anybody can make as many as he likes.
-        self._log: Seldom | logging.Logger = log if faults is None else faults
+        self._shared_lines = faults
+        self._lines: Lines | None = None
         # The stages of the end, behind `closing`: the transport is gone, the broker is through as
         # well, the last method has ended.
         self._lost = False
@@ -239,13 +237,15 @@ class Link(asyncio.BufferedProtocol, ABC):
         self._turns.updated(nbytes)
 
     def _report(self, text: str, cause: BaseException | None = None) -> None:
-        # A peer must not be able to fill a disk with its mistakes.
-        self._faults += 1
-        if self._faults <= _FAULTS_LOGGED:
-            why = "" if cause is None else f"\n{shown(cause)}"
-            self._log.warning("%s: %s%s", self.peer, text, why)
-        if self._faults == _FAULTS_LOGGED:
-            self._log.warning("%s: its further mistakes are not logged", self.peer)
+        self.log.fault(self.peer, text, cause)
+
+    @property
+    def log(self) -> Lines:
+        """The log of this connection, which no peer can fill a disk with."""
+        if self._lines is None:
+            most, texts = self.limits.log_lines, self._broker.tracebacks
+            self._lines = Lines(self._loop.time, most, self._shared_lines, texts)
+        return self._lines
 
     def _call_finished(self) -> None:
         if self._over:
@@ -371,7 +371,7 @@ class Link(asyncio.BufferedProtocol, ABC):
         opening = self._is_client and not self._broker.ready
         if not opening and error is not None and not isinstance(error, (EOFError, OSError)):
             text = f"{error}{self._hint(error)}"
-            self._log.warning("%s: the connection was ended: %s", self.peer, text)
+            self.log.warning("%s: the connection was ended: %s", self.peer, text)
         if self._ready is not None and not self._ready.done():
             self._ready.set_exception(self._lost_while_opening())
         self._calls.cancel()

@@ -285,8 +285,9 @@ class Portal:
                 connection.run_last(self._give_back, connection, task)
             raise
         if not callable(getattr(avatar, "find_method", None)):
-            kind = type(avatar).__name__
-            raise TypeError(f"request_avatar gave a {kind}, which is no Avatar")
+            what = f"request_avatar gave a {type(avatar).__name__}, which is no Avatar"
+            self._problems.warning("%s: %s", connection.peer, what)
+            raise TypeError(what)
         logged_in = LoggedIn(avatar, partial(_log_out, connection, avatar))
         # When the method that called this has returned, its answer is written at once.
         asyncio.get_running_loop().call_soon(logged_in.settle)

@@ -192,8 +192,9 @@ class serve(Opening[Server]):
     `root` is an object whose `remote_` methods everybody may call, or a Portal. The URL is
     `pb://host:port`, with port 0 for a free one, `pbs://host:port` for TLS with the context `ssl`
     (see `server_tls`), or `pb+unix:///path`. With `tracebacks`, errors take their traceback along
-    to the caller. Raises OSError if the address can't be had, TypeError for what can't be served,
-    and ValueError for a URL that can't be read.
+    to the caller, and the log has the texts of errors, in which there may be arguments. Raises
+    OSError if the address can't be had, TypeError for what can't be served, and ValueError for a
+    URL that can't be read.
     """
 
     server_type = Server

@@ -120,7 +120,10 @@ class Seldom(seldom.Seldom):
         if self.allows():
             log.log(level, text, *args)
         if self.is_last:
-            log.log(level, "further lines of this kind are left out for up to %g s", self.period)
+            self._say_last(level)
+
+    def _say_last(self, level: int) -> None:
+        log.log(level, "further lines of this kind are left out for up to %g s", self.period)
 
 
 async def finish(wait: Callable[[], Awaitable[object]]) -> None:

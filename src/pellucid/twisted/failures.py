@@ -346,7 +346,9 @@ class CopyableFailure(Failure, Copyable):
     def getStateToCopy(self) -> dict[str, Any]:
         """Give what is sent: names and texts, and neither frames nor the names of files."""
         traceback = _traceback_of(self) if self.unsafeTracebacks else None
-        return failure_state(_error_of(self), traceback=traceback, string_limit=_STRING_LIMIT)
+        return failure_state(
+            _error_of(self), traceback=traceback, string_limit=_STRING_LIMIT, paths=True
+        )
 
 
 def failure2Copyable(fail: Failure, unsafeTracebacks: Any = 0) -> CopyableFailure:
