@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --quiet
 # What a compiled build leaves between the sources.
 BUILT := src/pellucid/*.so src/pellucid/*.pyd src/pellucid/*.c src/pellucid/*.html
-CODE := $(wildcard src tests examples tools bench)
+CODE := $(wildcard src tests examples tools bench fuzz)
 
 # The environment is uncompiled, whatever the shell says. tools/compiled_suite.py and
 # tools/test_all.py make others.
@@ -33,7 +33,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: setup demo test check coverage bench test-all twisted-suite application clean help python
+.PHONY: setup demo test check coverage bench fuzz test-all twisted-suite application clean help python
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -61,6 +61,9 @@ coverage: $(DEV) ## hold each core module to 100 % by its own tests
 
 bench: python ## measure, beside others: .venvs/bench is made for it (BENCH=--quick: in two minutes)
 	@$(PYTHON) -m bench $(BENCH)
+
+fuzz: python ## fuzz what reads a stranger's bytes, for a minute (FUZZ="--time 600 --sanitize")
+	@$(PYTHON) -m fuzz $(FUZZ)
 
 twisted-suite: $(DEV) ## run Twisted's own tests for spread against the Twisted face
 	@$(RUN) tools/twisted_suite.py
