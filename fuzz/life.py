@@ -50,14 +50,16 @@ _COMMANDS = {
     b"version": 2,
     b"didNotUnderstand": 2,
 }
-# One message alone may go beyond these, and updates as far again.
-_SOFT = ("out_bytes", "waiting_bytes", "calls_running")
 _TABLES = (
     ("references_exported", "exports"),
     ("caches_exported", "cache_exports"),
     ("caches_held", "cache_imports"),
 )
 _ACCOUNTS = ("references_held", "calls_pending", "calls_waiting", *(name for name, _ in _TABLES))
+# One message alone may go beyond these, and updates as far again.
+_SOFT = ("out_bytes", "waiting_bytes")
+_REGISTRY = registry()
+_WIRE = Limits()
 
 
 class Handle(RemoteReference):
@@ -89,12 +91,16 @@ class Life:
             role,
             root=self.app,
             limits=limits,
-            registry=registry(),
+            registry=_REGISTRY,
             reference_type=Handle,
             observer_type=Observer,
             buffer=arrival.buffer(),
         )
         ALIVE.add(self.broker)
+        # Updates of caches do not wait, so as many calls may run again.
+        self.bounds = [(name, getattr(limits, name)) for name in _ACCOUNTS]
+        self.bounds.append(("calls_running", 2 * limits.calls_running))
+        self.soft_bounds = [(name, 2 * getattr(limits, name)) for name in _SOFT]
         self.starts = True
         self.waiting: dict[int, list[Event]] = {}
         self.requests: dict[int, int] = {}
@@ -108,14 +114,19 @@ class Life:
         """Let the peer send something."""
         self.received += len(data)
         self.arrival.deliver(data, self.broker, self.broker.receive_data, self.run)
+        self.check_accounts()
+        self.check_tables()
 
     def run(self) -> bool:
         """Take every event. Tells whether the connection is over."""
-        while (event := self.broker.next_event(self.starts)) is not None:
+        broker = self.broker
+        before = broker.ledger.waiting_bytes
+        while (event := broker.next_event(self.starts)) is not None:
             self.handle(event)
             self.check_accounts()
-        self.check_accounts()
-        return self.broker.closed
+        if broker.ledger.waiting_bytes != before:
+            self.check_accounts()
+        return broker.closed
 
     def handle(self, event: Event) -> None:
         """See to one event."""
@@ -223,6 +234,7 @@ class Life:
         except _LOCAL as error:
             self.outcome.add(f"{type(error).__name__}: {error}")
         self.run()
+        self.check_tables()
 
     def actions(self) -> list[tuple[str, Callable[[], object]]]:
         """Give the actions, by their numbers."""
@@ -308,19 +320,24 @@ class Life:
 
     def check_accounts(self) -> None:
         """Hold every account to its limit."""
+        ledger = self.broker.ledger
+        for name, bound in self.bounds:
+            used = getattr(ledger, name)
+            if not 0 <= used <= bound:
+                raise Broken(f"{name} is {used}")
+        # An answer is as large as what it gives back.
+        more = 20_000 + 4 * self.received
+        for name, bound in self.soft_bounds:
+            used = getattr(ledger, name)
+            if not 0 <= used <= bound + more:
+                raise Broken(f"{name} is {used}")
+
+    def check_tables(self) -> None:
+        """Hold the accounts to be what is in the tables."""
         broker = self.broker
-        ledger, limits = broker.ledger, broker.limits
-        for name in _ACCOUNTS:
-            used = ledger.used(name)
-            check(0 <= used <= getattr(limits, name), f"{name} is {used}")
-        for name in _SOFT:
-            used, bound = ledger.used(name), getattr(limits, name)
-            # An answer is as large as what it gives back, and our own calls are bounded by steps.
-            most = 2 * bound + (0 if name == "calls_running" else 20_000 + 4 * self.received)
-            check(0 <= used <= most, f"{name} is {used}")
         if not broker.closed:
             for name, table in _TABLES:
-                used, there = ledger.used(name), len(getattr(broker, table))
+                used, there = broker.ledger.used(name), len(getattr(broker, table))
                 check(used == there, f"{name} is {used}, and {there} are there")
 
     def finish(self, dialect: str) -> None:
@@ -353,7 +370,7 @@ class Life:
         data = bytes(self.sent)
         self.outcome.sent = data
         # What the handshake begins with is in none.
-        framer = Framer(DIALECTS["none"], Limits())
+        framer = Framer(DIALECTS["none"], _WIRE)
         framer.feed(data)
         framer.next_message()
         framer.dialect = DIALECTS[dialect]

@@ -15,6 +15,8 @@ from pellucid.errors import InsecureJelly, LimitExceeded
 from pellucid.jelly import Decoder, NullImporter, dumps, loads
 from pellucid.limits import Limits
 
+_REGISTRY = registry()
+
 # Bits of a script's flags.
 CLIENT, PLAIN, TIGHT, OTHER = 1, 2, 4, 8
 
@@ -139,7 +141,7 @@ def value(found: Script, arrival: Arrival) -> Outcome:
 
 def alone(data: bytes, dialect: str, limits: Limits, outcome: Outcome) -> None:
     """Read one value outside of a connection."""
-    known = registry()
+    known = _REGISTRY
     try:
         framer = Framer(DIALECTS[dialect], limits)
         framer.feed(data)

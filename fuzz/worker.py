@@ -158,8 +158,6 @@ def fuzz(options: argparse.Namespace) -> None:
     with atheris.instrument_imports(include=["pellucid"]) if is_pure else contextlib.nullcontext():
         from fuzz.findings import Findings  # noqa: PLC0415
         from fuzz.targets import TARGETS  # noqa: PLC0415
-    if options.edges is not None:
-        watch(options.edges)
     place = options.place
     findings = Findings(options.findings, options.target, options.build)
     worker = Worker(TARGETS[options.target], findings, place / "status.json", options.slow)
@@ -185,6 +183,9 @@ def fuzz(options: argparse.Namespace) -> None:
         custom_mutator=lambda data, size, seed: worker.mutated(atheris, data, size, seed),
         internal_libfuzzer=True,
     )
+    if options.edges is not None:
+        # Not before atheris has loaded the mutator, which libFuzzer finds only then.
+        watch(options.edges)
     atheris.Fuzz()
 
 
