@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import ctypes
 import gc
+import importlib
 import importlib.util
 import json
 import os
@@ -109,6 +110,11 @@ class Worker:
 
 def watch(edges: Path) -> None:
     """Give the counters of compiled code to libFuzzer."""
+    # It finds a mutator only if that is there before.
+    before = sys.getdlopenflags()
+    sys.setdlopenflags(before | os.RTLD_GLOBAL)
+    importlib.import_module("atheris.custom_mutator")
+    sys.setdlopenflags(before)
     # The one that atheris will load, with libFuzzer in it.
     core = importlib.util.find_spec("atheris.core_with_libfuzzer")
     assert core is not None
@@ -184,7 +190,6 @@ def fuzz(options: argparse.Namespace) -> None:
         internal_libfuzzer=True,
     )
     if options.edges is not None:
-        # Not before atheris has loaded the mutator, which libFuzzer finds only then.
         watch(options.edges)
     atheris.Fuzz()
 
