@@ -85,7 +85,9 @@ def chosen(options: argparse.Namespace) -> list[str]:
 class Run:
     """One target in one build."""
 
-    def __init__(self, build: Build, target: str, seconds: int, options: argparse.Namespace) -> None:
+    def __init__(
+        self, build: Build, target: str, seconds: int, options: argparse.Namespace
+    ) -> None:
         self.build = build
         self.options = options
         self.result = Result(build.name, target)
@@ -115,7 +117,9 @@ class Run:
 
     def is_finding(self, code: int) -> bool:
         """Tell whether what ended a process left an input. Raises Failed if it never ran."""
-        if any(Path(path).name.partition("-")[2].startswith(_LOST) for path in self.result.findings):
+        if any(
+            Path(path).name.partition("-")[2].startswith(_LOST) for path in self.result.findings
+        ):
             return True
         tail = self.log.read_text(errors="replace")[-3000:]
         raise Failed(f"fuzzing {self.result.target} ended with {code}:\n{tail}")
@@ -176,7 +180,7 @@ class Run:
             status = json.loads(self.status.read_text())
         except (OSError, ValueError):
             status = {"executions": 0, "accepted": 0, "refused": 0, "kinds": {}}
-        text = self.log.read_text(errors="replace")
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
         last = re.search(r"stat::number_of_executed_units: +(\d+)", text)
         executions = max(status["executions"], int(last[1]) if last else 0)
         result.executions = done[0] + executions
@@ -225,9 +229,7 @@ def differences(made: dict[str, Build], targets: list[str]) -> list[str]:
             said[name] = dict(line.split(" ", 1) for line in lines if " " in line)
         first, *others = said.values()
         for other in others:
-            found += [
-                f"{target} {one}" for one in sorted(first) if first[one] != other.get(one)
-            ]
+            found += [f"{target} {one}" for one in sorted(first) if first[one] != other.get(one)]
         say(f"  {target:<8} {len(first):>6,} inputs of the corpus played in each build")
     return found
 

@@ -116,7 +116,16 @@ def _install(folder: Path, flags: str) -> None:
                 shutil.copytree(top, copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
             else:
                 shutil.copy(top, copy)
-        pip = [PYTHON, "-m", "pip", "install", "--no-deps", "--no-cache-dir", "--target", folder]
+        pip: list[str | Path] = [
+            PYTHON,
+            "-m",
+            "pip",
+            "install",
+            "--no-deps",
+            "--no-cache-dir",
+            "--target",
+            folder,
+        ]
         linked = " ".join(flag for flag in flags.split() if "sanitize=" in flag)
         quietly(
             LOG,

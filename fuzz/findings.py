@@ -1,4 +1,4 @@
-"""What was found: each kind once, as small as it gets, in a file, with the command that replays it."""
+"""What was found: each kind once, as small as it gets, with the command that plays it again."""
 
 import re
 import time

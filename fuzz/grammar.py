@@ -105,7 +105,9 @@ def value(random: Random, depth: int = 4) -> Sexp:
             tag = random.choice((b"list", b"tuple", b"set", b"frozenset", b"list", b"tuple"))
             return [tag, *(value(random, inner) for _ in range(random.randrange(5)))]
         case 2 | 3:
-            pairs = [[value(random, inner), value(random, inner)] for _ in range(random.randrange(4))]
+            pairs = [
+                [value(random, inner), value(random, inner)] for _ in range(random.randrange(4))
+            ]
             return [b"dictionary", *pairs]
         case 4:
             return [b"reference", random.randrange(1, 4), value(random, inner)]
@@ -130,7 +132,7 @@ def arguments(random: Random) -> tuple[Sexp, Sexp]:
 
 def message(random: Random) -> Sexp:
     """Give a message."""
-    request = random.choice((1, 2, 3, 4, 7, 8, 999, 2**40, b"r", []))
+    request: Sexp = random.choice((1, 2, 3, 4, 7, 8, 999, 2**40, b"r", []))
     match random.randrange(12):
         case 0 | 1 | 2 | 3:
             args, kwargs = arguments(random)

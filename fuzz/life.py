@@ -77,6 +77,7 @@ class Observer(CacheObserver):
     __slots__ = ()
 
     def notify(self, name: str, /, *args: Any, **kwargs: Any) -> None:
+        """Call a method of the copy."""
         self.origin.call(None, self, name, args, kwargs)
 
 
@@ -391,3 +392,4 @@ class Life:
         check(sexp[0] == FAILURE_TAG and sexp[1][0] == b"dictionary", "an error of another shape")
         kind = next(pair[1] for pair in sexp[1][1:] if pair[0][1] == b"type")
         check(kind.decode("utf-8", "replace") in SAID, f"an error {kind!r} was answered")
+        self.outcome.refused |= not kind.startswith(b"fuzz.")

@@ -144,7 +144,9 @@ def _step(random: Random, found: Script, fresh: Any, target: str) -> None:
     steps = found.steps
     at = random.randrange(len(steps) + 1)
     if at == len(steps) or random.random() < 0.15:
-        new = random.randrange(_ACTIONS) if random.random() < 0.5 else encode(fresh(random), dialect)
+        new = (
+            random.randrange(_ACTIONS) if random.random() < 0.5 else encode(fresh(random), dialect)
+        )
         steps.insert(at, new)
         return
     step = steps[at]

@@ -4,7 +4,6 @@ Accepted, or refused with a documented error, within the budget: of time, of eac
 what is kept. And it is the same however the bytes arrive.
 """
 
-import gc
 import sys
 import time
 import warnings
@@ -12,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from fuzz import script
@@ -183,25 +181,3 @@ def compare(whole: Outcome, pieces: Outcome, way: Arrival) -> None:
                 raise Broken(f"arriving by {way} changes {one!r} to {other!r}")
     if not whole.vague:
         check(whole.sent == pieces.sent, f"arriving by {way} changes what is sent")
-
-
-class Leaks:
-    """Counts what is alive of a kind that no input may leave behind."""
-
-    def __init__(self, count: Callable[[], int]) -> None:
-        self._count = count
-
-    def __enter__(self) -> None:
-        gc.collect()
-        self._before = self._count()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            gc.collect()
-            left = self._count() - self._before
-            check(left <= 0, f"{left} connections are kept alive after their end")
