@@ -29,7 +29,7 @@ _EVERY = 10.0
 # A process that a finding ended is started again, so often.
 _STARTS = 20
 _LINE = re.compile(r"cov: (\d+) .*?corp: (\d+)/")
-_LOST = ("crash-", "timeout-", "oom-", "leak-")
+_LOST = ("crash", "timeout", "oom", "leak")
 # Makes the seeds, with the package that is fuzzed and without atheris.
 _SEEDS = "import sys, pathlib; from fuzz.corpus import lay_out; lay_out(pathlib.Path(sys.argv[1]))"
 
@@ -109,20 +109,26 @@ class Run:
             if left < 1 and result.executions:
                 break
             code = self.start(max(1, int(left)))
-            result.findings = sorted(_files() - before)
-            if code == 0 or not self.is_finding(code):
+            fresh = _files() - before - {*result.findings}
+            result.findings += sorted(fresh)
+            if code == 0:
                 break
+            self.pass_over(fresh, code)
         result.seconds = time.monotonic() - began
         return result
 
-    def is_finding(self, code: int) -> bool:
-        """Tell whether what ended a process left an input. Raises Failed if it never ran."""
-        if any(
-            Path(path).name.partition("-")[2].startswith(_LOST) for path in self.result.findings
-        ):
-            return True
-        tail = self.log.read_text(errors="replace")[-3000:]
-        raise Failed(f"fuzzing {self.result.target} ended with {code}:\n{tail}")
+    def pass_over(self, fresh: set[str], code: int) -> None:
+        """Let the next process not begin with what ended this one. Raises Failed without that."""
+        ends = [ROOT / path for path in fresh if Path(path).name.split("-")[1] in _LOST]
+        if not ends:
+            tail = self.log.read_text(errors="replace")[-3000:]
+            raise Failed(f"fuzzing {self.result.target} ended with {code}:\n{tail}")
+        for end in ends:
+            data = end.read_bytes()
+            for name in ("corpus", "seeds"):
+                for path in (self.place / name).iterdir():
+                    if path.read_bytes() == data:
+                        path.unlink()
 
     def start(self, seconds: int) -> int:
         """Run one process to its end, and show how far it is."""

@@ -242,9 +242,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pretended:
 
 def test_a_process_that_a_finding_ended_is_started_again(run: Pretended) -> None:
     run.codes = [77, 77, 0]
+    (run.place / "seeds" / "same").write_bytes(b"x")
     result = run()
+    assert not (run.place / "seeds" / "same").exists()
     assert result.executions == 30
-    assert result.findings == ["findings/broker-crash-1", "findings/broker-crash-2"]
+    assert result.findings == ["findings/broker-crash-2", "findings/broker-crash-1"]
 
 
 def test_a_process_that_never_ran(run: Pretended) -> None:
