@@ -175,7 +175,8 @@ def test_an_input_is_played_again(tmp_path: Path) -> None:
 # The environment.
 
 
-def test_a_build_is_found_by_its_process(tmp_path: Path) -> None:
+def test_a_build_is_found_by_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
     plain = Build("uncompiled", tmp_path, 1.0).environment()
     assert plain["PYTHONPATH"].startswith(f"{tmp_path}{os.pathsep}")
     assert plain["PYTHONHASHSEED"] == "0"
