@@ -935,3 +935,27 @@ def test_any_cutting(data: st.DataObject, stream: bytes) -> None:
     assert run_late(chunks, limits) == (messages, signature(error))
     takes = data.draw(st.lists(st.integers(0, 2), min_size=len(chunks), max_size=len(chunks)))
     assert run_lazily(chunks, takes, limits) == (messages, signature(error))
+
+
+def test_the_place_of_an_item_of_which_nothing_was_looked_at() -> None:
+    framer = Framer(PB, Limits())
+    assert framer.fresh() == -1
+    framer.feed(encode(5) + encode(b"hello") + encode(6)[:1])
+    assert framer.fresh() == 0
+    framer.skip(2)
+    assert framer.fresh() == 2
+    assert framer.next_message() == encode(b"hello")
+    assert framer.examined == 9
+    assert framer.fresh() == 9
+    assert framer.next_message() is None
+    # It has begun.
+    assert framer.fresh() == -1
+    framer.feed(encode(6)[1:])
+    assert framer.fresh() == -1
+    assert framer.next_message() == encode(6)
+    framer.feed(encode(7))
+    assert framer.fresh() == 0
+    framer.skip(2)
+    assert framer.fresh() == -1
+    assert framer.buffered == 0
+    assert framer.next_message() is None

@@ -29,6 +29,7 @@ from pellucid.references import RemoteReference
 from pellucid.registry import RawReader, Registry
 from tests import wire
 from tests.harness import Echo, Pair, RemoteStock, Side, Stock, Thing, Waiter, join, stocks
+from tools.modules import is_compiled
 
 OFFER = bytes.fromhex("0380 0882 70656c6c75636964 0282 7062 0482 6e6f6e65")
 # What a server that is Twisted's offers.
@@ -1891,3 +1892,126 @@ def test_a_reader_that_is_interrupted_fails_the_call_that_waits() -> None:
         assert (str(waiter.error) == "reading it was interrupted") == waits
         assert client.take() == none([b"decref", 5])
     assert client.counts() == {}
+
+
+# The usual messages, which are read in one go where nothing is compiled. With these limits none is.
+
+USUAL = [{}, {"depth_sent": 9}]
+
+
+def spoken(role: str = "server", **options: Any) -> Side:
+    """A side that has agreed on the dialect `pb`."""
+    bounds = Limits(**options.pop("limits", {}))
+    side = Side(Broker(role, root=Echo(), limits=bounds, **options))
+    side.feed(none(b"pb" if role == "server" else [b"pb"]) + encode([b"version", 6]))
+    assert side.ready == ["pb"]
+    side.take()
+    return side
+
+
+def remote(*luids: int) -> list[Any]:
+    return [[b"remote", luid] for luid in luids]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [call(5, b"a", name=b"any")], [call(*remote(1, 2, 1), name=b"keep")],
+        [call(*remote(1, 2, 3))], [call(name=b"thing"), [b"decref", 1]],
+        [call(name=b"thing"), call(name=b"thing"), [b"decref", 1], call([b"local", 1])],
+        [[b"decref", 1]], [[b"decref", 99]], [[b"answer", 99, 5]], [[b"answer", 1, *remote(5)]],
+        [call(target=99)], [call(target=b"other")], [call(name=b"no_such_method")],
+        [call(*remote(1, 2), name=b"keep"), call(name=b"forget"), call(*remote(1))],
+        [call(name=b"any"), [b"message", 8, b"root", b"any", 0, [b"tuple", 5], DICT]],
+    ],
+)  # fmt: skip
+def test_what_is_usual_is_as_all_else(messages: list[Any]) -> None:
+    told = []
+    for limits in USUAL:
+        side = spoken(limits={"references_held": 2, **limits})
+        # Its name is known when it comes again.
+        data = b"".join(map(encode, messages))
+        for _ in range(3):
+            side.feed(data)
+            side.feed(data, 1)
+            gc.collect()
+        told.append((side.take(), side.faults, side.counts(), len(side.closed)))
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("limits", USUAL)
+@pytest.mark.parametrize("value", [5, [b"unicode", b"a"], *remote(5), [b"list", *remote(5)]])
+def test_a_usual_answer(limits: Any, value: Any) -> None:
+    side = spoken("client", limits=limits)
+    given, gone = side.call(side.root, "a"), side.call(side.root, "b")
+    side.broker.abandon(2)
+    side.feed(encode([b"answer", 1, value]) + encode([b"answer", 2, value]))
+    assert (given.done, gone.done) == (1, 0)
+    assert side.broker.ledger.calls_pending == 0
+    assert side.faults == []
+    held = value != 5 and b"unicode" not in value
+    assert side.counts() == ({"imports": 1, "references_held": 1} if held else {}) | {
+        "out_bytes": side.broker.ledger.out_bytes
+    }
+    side.take()
+    del given
+    gc.collect()
+    assert side.take() == (encode([b"decref", 5]) * 2 if held else b"")
+
+
+@pytest.mark.parametrize("limits", USUAL)
+def test_tags_are_asked_about_in_what_is_usual(limits: Any) -> None:
+    asked: list[bytes] = []
+
+    class Watching(Registry):
+        @staticmethod
+        def allows(tag: bytes) -> bool:
+            asked.append(tag)
+            return tag != b"remote"
+
+    side = spoken(limits=limits, registry=Watching())
+    for _ in range(2):
+        asked.clear()
+        side.feed(encode(call(5)))
+        assert asked == [b"tuple", *DICT]
+        side.feed(encode(call(*remote(5))))
+        assert asked[2:] == [b"tuple", b"remote"]
+        assert b"not allowed" in side.take()
+
+
+@pytest.mark.parametrize("limits", USUAL)
+def test_a_usual_call_waits_as_all_others(limits: Any) -> None:
+    side = spoken(limits={"calls_running": 1, "calls_waiting": 2, **limits})
+    side.auto = False
+    for _ in range(4):
+        side.feed(encode(call(name=b"later")))
+    assert [one.name for one in side.calls] == ["later"]
+    assert side.broker.ledger.calls_waiting == 2
+    assert not side.broker.wants_data
+    assert side.broker.next_event(False) is None
+    for _ in range(4):
+        side.answer(side.calls.pop(), None)
+        side.run()
+    assert side.calls == []
+    assert side.take() == encode([b"answer", 7, [b"None"]]) * 4
+    assert side.counts() == {}
+
+
+@pytest.mark.parametrize("limits", USUAL)
+def test_whoever_interrupts_the_reading_of_references(limits: Any) -> None:
+    made: list[Any] = []
+
+    def make(broker: Broker, luid: int | bytes) -> RemoteReference:
+        made.append(luid)
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        return RemoteReference(broker, luid)
+
+    side = spoken(limits=limits, reference_type=make)
+    side.feed(encode(call()))
+    side.take()
+    side.broker.receive_data(encode(call(*remote(1, 2))))
+    with pytest.raises(KeyboardInterrupt):
+        side.run()
+    # The long way looks at none of it again.
+    assert side.broker.releases.received == () or limits or is_compiled("broker")

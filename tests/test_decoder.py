@@ -1132,3 +1132,10 @@ def test_what_could_not_be_sent_is_what_the_registry_says() -> None:
 
     found = decoded([b"unpersistable", b"why"], Telling())
     assert found == "Unpersistable data: b'why'"
+
+
+@pytest.mark.parametrize("dialect", [PB, NONE], ids=lambda dialect: dialect.name)
+def test_atoms_and_others_by_turns(dialect: Any) -> None:
+    value = {"a": 1, "b": [5, "x", {1, 2}, "y"], "c": "text", 5: None, "d": (True, b"z"), "e": 0.5}
+    data = dumps(value, dialect.name)
+    assert Decoder(data, dialect, Limits(), Registry(), Importer(), "me").value("value") == value

@@ -27,6 +27,7 @@ CORE = (
     "places",
     "selfcycles",
     "parts",
+    "usual",
     "encoder",
     "decoder",
     "jelly",

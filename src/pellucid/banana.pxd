@@ -52,6 +52,8 @@ cdef class Framer:
     cpdef feed(self, chunk)
     cpdef get_buffer(self)
     cpdef received(self, Py_ssize_t n)
+    cpdef Py_ssize_t fresh(self) except -2
+    cpdef skip(self, Py_ssize_t end)
     @cython.locals(data=bytes, start=Py_ssize_t, pos=Py_ssize_t)
     cpdef next_message(self)
     cdef bint _next_chunk(self) except -1

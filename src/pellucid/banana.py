@@ -387,6 +387,22 @@ class Framer:
             self.copied += n
             self.feed(bytes(view[:n]))
 
+    def fresh(self) -> int:
+        """Give the place in what came last where an item begins of which nothing was looked at.
+
+        That is -1 if nothing came, and in the middle of an item.
+        """
+        fresh = self._chunk and self._pos == self._start and not self._held
+        return self._start if fresh else -1
+
+    def skip(self, end: int) -> None:
+        """Go to `end`, behind the item at the place that `fresh` gave."""
+        self.examined += end - self._start
+        if end == len(self._chunk):
+            self._chunk = b""
+            end = 0
+        self._start = self._pos = end
+
     def next_message(self) -> bytes | None:
         """Give the next complete item, None if there is none yet.
 

@@ -2,6 +2,7 @@
 
 cimport cython
 
+from pellucid cimport usual
 from .banana cimport Framer
 from .decoder cimport Decoder
 from .events cimport CallReceived
@@ -23,7 +24,7 @@ cdef class Broker:
     cdef readonly Exports exports
     cdef readonly Releases releases
     cdef public object root, tracebacks
-    cdef bint _is_server
+    cdef bint _is_server, _usual
     cdef object _dialect, _dialects, _wake, _error_value, _eof
     cdef readonly object _reports, _last_request
     cdef Framer _framer
@@ -35,11 +36,16 @@ cdef class Broker:
     cpdef get_buffer(self)
     cpdef received(self, Py_ssize_t count)
     cpdef receive_data(self, data)
+    @cython.locals(releases=Releases, ledger=Ledger)
     cdef bint _may_read(self) except -1
-    @cython.locals(waiting=Waiting, data=bytes)
+    @cython.locals(waiting=Waiting, data=bytes, start=Py_ssize_t)
     cpdef next_event(self, bint start_calls=*)
     @cython.locals(decoder=Decoder, message=Message, command=int)
     cdef object _message(self, bytes data, bint start_calls)
+    @cython.locals(framer=Framer, ledger=Ledger, end=Py_ssize_t, size=Py_ssize_t,
+                   call=CallReceived)
+    cdef object _usual_message(self, Py_ssize_t start, bint start_calls)
+    cdef object _usual_references(self, list values, list ids)
     @cython.locals(update=bint, call=CallReceived)
     cdef object _call_arrived(self, Message message, bytes data, bint start_calls)
     cdef object _refuse_call(self, Message message, bytes data, error)

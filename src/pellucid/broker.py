@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final, NoReturn
 
-from . import messages
+from . import messages, usual
 from .banana import DIALECTS, NONE, PB, Dialect, Framer, decode, encode, skip_item
 from .caches import CacheExports, CacheImports, CacheObserver
 from .decoder import Decoder
@@ -91,6 +91,7 @@ class Broker:
         "_pending",
         "_reports",
         "_tables",
+        "_usual",
         "_waiting",
         "_wake",
         "closed",
@@ -130,7 +131,7 @@ class Broker:
         self.registry = _with_failures(Registry() if registry is None else registry)
         self.tracebacks = tracebacks
         self.face = face
-        self.ready = False
+        self.ready = self._usual = False
         self.closed = False
         self._is_server = role == "server"
         self._dialects = tuple(dialects)
@@ -223,9 +224,14 @@ class Broker:
         return self._may_read()
 
     def _may_read(self) -> bool:
-        if self.releases.owed and not self.releases.has_room:
+        releases, ledger = self.releases, self.ledger
+        if releases.owed and not releases.has_room:
             return False
-        if self.ledger.may_wait():
+        # As `Ledger.may_wait` tells. It is asked often.
+        if (
+            ledger.calls_waiting < ledger.most_calls_waiting
+            and ledger.waiting_bytes < ledger.most_waiting_bytes
+        ):
             return True
         # Methods that run may wait for answers of the peer, which are behind its calls. So as long
         # as calls of ours wait and none of its can start, what is over the limit is refused, not
@@ -272,6 +278,14 @@ class Broker:
                     return None
             if not self._may_read():
                 return None
+            if self._usual:
+                start = self._framer.fresh()
+                if start >= 0:
+                    found = self._usual_message(start, start_calls)
+                    if found is True:
+                        continue
+                    if found is not False:
+                        return found
             try:
                 data = self._framer.next_message()
                 if data is None:
@@ -295,6 +309,7 @@ class Broker:
             outbox.write(encode(name.encode(), NONE))
         self._dialect = self._framer.dialect = dialect
         self.ready = True
+        self._usual = usual.fits(self.limits, dialect)
         outbox.use(dialect)
         outbox.write(outbox.writer.version())
         return Ready(name)
@@ -327,6 +342,59 @@ class Broker:
         if command == messages.DID_NOT_UNDERSTAND:
             return PeerFault("the peer did not understand a command")
         return None
+
+    def _usual_message(self, start: int, start_calls: bool) -> Event | bool:
+        """Take in the next message as `_message` does, if it is usual, whole, and without trouble.
+
+        True if no event comes of it. False for all other messages, of which nothing is taken in.
+        """
+        framer, ledger = self._framer, self.ledger
+        if self.registry.allows is not None:
+            return False
+        found = usual.read(framer._chunk, start)
+        if found is None:
+            return False
+        end, request, head, subject, values, ids = found
+        if head is not None:
+            name, wants_answer = head
+            target = self.exports.lookup(subject)
+            kind = type(target)
+            if (
+                target is None
+                or getattr(kind, "find_perspective", None) is not NOBODYS
+                or getattr(kind, "takes_jelly", False)
+                or not ledger.may_wait()
+                or (ids and not self._usual_references(values, ids))
+            ):
+                return False
+            framer.skip(end)
+            size = end - start
+            call = CallReceived(target, name, tuple(values), {}, request, wants_answer, size)
+            return call if self._waiting.begin(call, False, start_calls) else True
+        if request is None:
+            if not self.exports.decref(values[0]):
+                return False
+            framer.skip(end)
+            return True
+        if request not in self._pending or (ids and not self._usual_references(values, ids)):
+            return False
+        framer.skip(end)
+        waiter = self._pending.pop(request)
+        ledger.calls_pending -= 1
+        return True if waiter is _ABANDONED else CallCompleted(waiter, values[0])
+
+    def _usual_references(self, values: list[Any], ids: list[int]) -> bool:
+        """Put the references for their ids. False if one can't be had, and then none counts."""
+        try:
+            for index in ids:
+                values[index] = self._tables.remote(values[index], None)
+        except BaseException as error:
+            self.releases.refuse(())
+            if not isinstance(error, Exception):
+                raise
+            return False
+        self.releases.commit()
+        return True
 
     def _call_arrived(
         self, message: messages.Message, data: bytes, start_calls: bool
@@ -467,12 +535,13 @@ class Broker:
     @property
     def owes(self) -> bool:
         """Tell whether there are occurrences to release, which `data_to_send` does."""
-        return self.releases.owes
+        releases = self.releases
+        return bool(releases.gone or releases.owed)
 
     @property
     def messages_to_send(self) -> int:
         """Tell how many messages wait for `data_to_send`, the releases left out."""
-        return len(self._outbox)
+        return len(self._outbox._out)
 
     def data_left(self, count: int) -> None:
         """Tell that of all that `data_to_send` gave, `count` bytes have not left yet."""

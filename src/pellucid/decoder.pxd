@@ -4,7 +4,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from pellucid cimport octets
+from pellucid cimport octets, usual
 
 cdef int _LIST, _INT, _STRING, _NEG, _FLOAT, _LONGINT, _VOCAB, _WIDE, _FEW
 cdef int _SEQUENCE, _DICTIONARY, _TUPLE, _REFERENCE, _SET, _FROZENSET, _OTHER
@@ -55,11 +55,11 @@ cdef class Decoder:
     @cython.locals(data=bytes, pos=Py_ssize_t, n=int64_t, kind=int64_t, shift=int,
                    done=Py_ssize_t)
     cdef Py_ssize_t _ints(self, list result, Py_ssize_t count) except -1
-    @cython.locals(result=list, mark=Py_ssize_t)
+    @cython.locals(result=list, mark=Py_ssize_t, done=Py_ssize_t, more=Py_ssize_t)
     cdef object _sequence(self, Py_ssize_t count, Py_ssize_t depth, number, bint is_tuple)
     cdef object _tuple(self, list items, bint has_holes)
     @cython.locals(data=bytes, at=Py_ssize_t, result=dict, mark=Py_ssize_t, index=Py_ssize_t,
-                   behind=bint)
+                   behind=bint, usual_words=bint, done=Py_ssize_t)
     cdef object _dictionary(self, Py_ssize_t count, Py_ssize_t depth, number)
     @cython.locals(pairs=list, at=Py_ssize_t, behind=bint)
     cdef object _late_pairs(self, dict result, key, counts, Py_ssize_t index, Py_ssize_t count,

@@ -7,9 +7,9 @@ its keys and members may cost.
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from . import octets
+from . import octets, usual
 from .atoms import make_date, make_decimal
-from .banana import Dialect, Sexp, encode, read_item, skip_item
+from .banana import PB, Dialect, Sexp, encode, read_item, skip_item
 from .errors import InsecureJelly, LimitExceeded, RemoteProtocolError, full_name
 from .hashing import CROWD, Hashing
 from .holes import Hole, Holes
@@ -38,6 +38,8 @@ _FEW: Final = 4
 # Integers up to here are their own hash, so no two of them collide.
 _PLAIN: Final = 1 << 60
 _CROWD: Final = CROWD
+# Those whose atoms may be usual.
+_USUAL_WORDS: Final = PB.words
 # In place of counts: what is to be hashed only at the end of the unit.
 _LATE: Final = object()
 
@@ -384,7 +386,11 @@ class Decoder:
         mark = self._seen
         try:
             # Of many numbers the first ones are read in one go.
-            for _ in range(self._ints(result, count) if count > _FEW else 0, count):
+            done = self._ints(result, count) if count > _FEW else 0
+            if done < count and self._words is _USUAL_WORDS:
+                self.pos, more = usual.atoms(self._data, self.pos, count - done, result, False)
+                done += more
+            for _ in range(done, count):
                 result.append(self._value(depth, None))
         except Exception:
             self._path.append(f"[{len(result)}]")
@@ -416,9 +422,15 @@ class Decoder:
         admitted: Any = None
         index = 0
         behind = False
+        usual_words = self._words is _USUAL_WORDS
         try:
-            for index in range(count):  # noqa: B007 - `except` looks at it
+            while index < count:
                 behind = False
+                if usual_words:
+                    self.pos, done = usual.atoms(data, self.pos, count - index, result, True)
+                    index += done
+                    if index == count:
+                        break
                 at = self.pos
                 if data.startswith(_TEXT_PAIR, at):
                     key = self._text(at + 13)
@@ -432,6 +444,7 @@ class Decoder:
                         counts = admitted
                 behind = True
                 result[key] = self._value(depth, None)
+                index += 1
         except Exception:
             self._path.append(step_of(key, index) if behind else f"{{key {index}}}")
             raise

@@ -3,7 +3,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from pellucid cimport octets
+from pellucid cimport octets, usual
 
 cdef int _LIST, _STRING, _FLOAT, _LONG, _KEYS, _LONGEST_KEY
 cdef tuple _LISTS, _STRINGS, _TEXTS
@@ -24,7 +24,7 @@ cdef class Encoder:
     cdef list _kept, _path
     cdef object _parts, _root
     cdef Py_ssize_t _root_slot, _numbered, _longest, _short, _level, _head
-    cdef bint _copies, _tuples
+    cdef bint _copies, _tuples, _usual
     cdef Py_ssize_t _string_bytes, _list_items, _depth, _bits
     cdef bytes _none, _true, _false, _text, _reference, _dereference
 
@@ -67,11 +67,13 @@ cdef class Encoder:
     cdef bint _opens(self, value, Py_ssize_t size, bytes word, Py_ssize_t depth) except -1
     cdef object _deeper(self, Py_ssize_t depth)
     cdef object _again(self, value, Py_ssize_t slot)
-    @cython.locals(index=Py_ssize_t, size=Py_ssize_t, done=Py_ssize_t)
+    @cython.locals(index=Py_ssize_t, size=Py_ssize_t, done=Py_ssize_t, out=list, item=bytes,
+                   atoms=bint)
     cdef object _sequence(self, value, bytes word, Py_ssize_t depth)
     @cython.locals(size=Py_ssize_t, done=Py_ssize_t)
     cdef object _set(self, value, bytes word, Py_ssize_t depth)
-    @cython.locals(index=Py_ssize_t, size=Py_ssize_t, out=list, behind=bint, keys=dict, known=bytes)
+    @cython.locals(index=Py_ssize_t, size=Py_ssize_t, out=list, behind=bint, keys=dict, known=bytes,
+                   item=bytes, atoms=bint)
     cdef object _dictionary(self, dict value, Py_ssize_t depth)
     @cython.locals(data=bytes, known=bytes)
     cdef bytes _key(self, str key)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from operator import is_not
 from typing import Any, Final
 
-from . import octets
+from . import octets, usual
 from .atoms import tag_of
 from .banana import DEPTH, Dialect, Sexp, encode, int_token, list_header, string_token
 from .errors import InsecureJelly, LimitExceeded, full_name
@@ -101,6 +101,7 @@ class Encoder:
         "_tokens",
         "_true",
         "_tuples",
+        "_usual",
         "_words",
         "dialect",
         "exporter",
@@ -165,6 +166,7 @@ class Encoder:
         self._list_items = limits.list_items
         self._bits = limits.integer_bits
         self._depth = limits.depth_sent
+        self._usual = usual.fits(limits, dialect)
 
     def raw(self, data: bytes) -> None:
         """Write what is encoded already."""
@@ -543,12 +545,18 @@ class Encoder:
         done = octets.write_ints(value, self.out) if size and type(value[0]) is int else 0
         if done == size:
             return
+        out, atoms = self.out, self._usual
+        item: bytes | None
         index = -1
         depth += 1
         try:
             for index, member in enumerate(value):
                 if index >= done:
-                    self._value(member, depth)
+                    item = usual.item(member) if atoms else None
+                    if item is None:
+                        self._value(member, depth)
+                    else:
+                        out.append(item)
             if index + 1 != size:
                 raise InsecureJelly(_CHANGED)
         except Exception:
@@ -581,6 +589,8 @@ class Encoder:
         depth += 1
         key: Any = None
         known: bytes | None
+        item: bytes | None
+        atoms = self._usual
         behind = False
         try:
             for key, member in value.items():
@@ -592,7 +602,11 @@ class Encoder:
                     out.append(b"\x02\x80")
                     self._value(key, depth)
                 behind = True
-                self._value(member, depth)
+                item = usual.item(member) if atoms else None
+                if item is None:
+                    self._value(member, depth)
+                else:
+                    out.append(item)
                 index += 1
             # Python finds that only in some cases, and compiled in fewer.
             if index != size:

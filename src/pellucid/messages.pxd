@@ -4,13 +4,13 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from pellucid cimport banana
+from pellucid cimport banana, usual
 from .decoder cimport Decoder
 from .encoder cimport Encoder
 
 cdef int _LIST, _INT, _STRING
 cdef int _UPDATE, _DECACHE, _UNCACHE
-cdef Py_ssize_t _NAMES, _LONGEST_NAME
+cdef Py_ssize_t _NAMES, _LONGEST_NAME, _LONGEST_REQUEST
 cdef bytes _WANTED, _UNWANTED
 cdef dict _COMMANDS, _HEADS
 
@@ -45,12 +45,15 @@ cdef class Writer:
     cdef dict _names
     cdef bytes _call, _answer, _error, _decref, _no_keywords
     cdef tuple _forms
+    cdef bint _usual
 
     cdef bytes _id(self, luid)
     cdef bytes _name(self, name)
     cpdef bytes version(self)
+    @cython.locals(written=bytes)
     cpdef bytes call(self, request, luid, name, bint wants_answer, tuple args, dict kwargs,
                      bint update=*)
+    @cython.locals(item=bytes)
     cpdef bytes answer(self, bytes request, value)
     cpdef bytes error(self, bytes request, value)
     cpdef bytes failure(self, bytes request, bytes tag, dict state)

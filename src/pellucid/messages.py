@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from . import banana
+from . import banana, usual
 from .banana import PB, Dialect
 from .decoder import Decoder
 from .encoder import Encoder
@@ -58,6 +58,8 @@ _UNWANTED: Final = banana.int_token(0)
 # So many names of methods are remembered as they are written, none of them longer.
 _NAMES: Final = 256
 _LONGEST_NAME: Final = 128
+# A longer number of a call may make an answer too large.
+_LONGEST_REQUEST: Final = 128
 
 
 class Message:
@@ -107,6 +109,8 @@ def read(data: bytes, decoder: Decoder) -> Message:
         message.subject = _field(data, decoder)
         message.name = _text(_field(data, decoder), "the name of a method")
         message.wants_answer = bool(_field(data, decoder))
+        if command == MESSAGE:
+            usual.remember(data, decoder.pos, message.name, message.wants_answer)
     elif command <= ERROR:
         message.request = _field(data, decoder)
     else:
@@ -245,6 +249,7 @@ class Writer:
         "_forms",
         "_names",
         "_no_keywords",
+        "_usual",
         "dialect",
     )
 
@@ -263,6 +268,7 @@ class Writer:
         self._decref: bytes = forms[4]
         self._forms: tuple[bytes, ...] = forms
         self._no_keywords: bytes = forms[7]
+        self._usual: bool = usual.fits(encoder.limits, dialect)
 
     def _id(self, luid: int | bytes) -> bytes:
         return (
@@ -309,6 +315,12 @@ class Writer:
         word = self._names.get(name)
         if word is None:
             word = self._name(name)
+        if self._usual and not kwargs and not update:
+            written: bytes | None = usual.call(
+                request, luid, word, wants_answer, args, encoder.exporter
+            )
+            if written is not None:
+                return written
         head = self._forms[_UPDATE] if update else self._call
         number, subject = banana.int_token(request), self._id(luid)
         wanted = _WANTED if wants_answer else _UNWANTED
@@ -323,6 +335,10 @@ class Writer:
     def answer(self, request: bytes, value: Any) -> bytes:
         """Write the answer to a call. Raises as `call` does."""
         encoder = self._encoder
+        if self._usual and len(request) <= _LONGEST_REQUEST:
+            item: bytes | None = usual.answer(value, encoder.exporter)
+            if item is not None:
+                return self._answer + request + item
         encoder.raw(self._answer + request)
         encoder.unit(value, "result")
         return encoder.take()
