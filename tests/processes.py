@@ -91,8 +91,12 @@ class Program:
 
     def stop(self, number: int = signal.SIGTERM) -> Ended:
         """Tell it to stop, and give what it said since the last `line`."""
-        self._process.send_signal(number)
+        self.send(number)
         return self.end()
+
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
 
     def end(self) -> Ended:
         """Wait until it ends by itself."""

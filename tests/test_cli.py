@@ -30,7 +30,7 @@ import pellucid
 from pellucid import cli
 from pellucid.passwords import check_password
 from tests.asyncio.certificates import SECURE, Certificates, lock, make
-from tests.processes import PATIENCE, TERMINAL, environment, run, running
+from tests.processes import PATIENCE, TERMINAL, Program, environment, run, running
 from tools.modules import COMPILED, is_compiled
 
 WORKS = ["-m", "pellucid"]
@@ -705,6 +705,112 @@ def test_every_url_is_printed(shop: Path) -> None:
     urls = [first, *ended.out.splitlines()]
     assert len({url.rpartition(":")[2] for url in urls}) == 1
     assert all(url.startswith("pb://") for url in urls)
+
+
+WAITING = """
+import asyncio, pathlib, pellucid
+class Waiting(pellucid.Root):
+    async def remote_wait(self):
+        try:
+            print("started", flush=True)
+            while not pathlib.Path("go").exists():
+                await asyncio.sleep(0.01)
+            return "the answer"
+        except asyncio.CancelledError:
+            print("cancelled", flush=True)
+            raise
+"""
+FINISHING = "finishing 2 calls, up to {} s; again to stop at once\n"
+
+
+@contextmanager
+def waiting(folder: Path, *options: str) -> Iterator[tuple[Program, str, list[Program]]]:
+    """A server, its URL, and two callers whom it lets wait until there is a file."""
+    (folder / "waiting.py").write_text(WAITING, encoding="utf-8")
+    serve = [*WORKS, "serve", "waiting:Waiting", "--listen", "pb://127.0.0.1:0", *options]
+    with running(*serve, cwd=folder) as server:
+        url = server.line()
+        call = [*WORKS, "call", url, "wait"]
+        with running(*call) as first, running(*call) as second:
+            assert [server.line(), server.line()] == ["started", "started"]
+            yield server, url, [first, second]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal ends a server there")
+def test_a_signal_lets_calls_finish(tmp_path: Path) -> None:
+    with waiting(tmp_path) as (server, url, callers):
+        server.send(signal.SIGTERM)
+        host, _, port = url.removeprefix("pb://").partition(":")
+        with suppress(OSError):
+            while True:
+                socket.create_connection((host, int(port))).close()
+        (tmp_path / "go").touch()
+        ended = server.end()
+        said = [caller.end() for caller in callers]
+    assert (ended.out, ended.err, ended.status) == ("", FINISHING.format(20), 0)
+    assert [(each.out, each.err, each.status) for each in said] == 2 * [("'the answer'\n", "", 0)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal ends a server there")
+def test_the_time_for_that_is_limited(tmp_path: Path) -> None:
+    with waiting(tmp_path, "--drain", "0.1") as (server, _, callers):
+        ended = server.stop(signal.SIGINT)
+        said = [caller.end() for caller in callers]
+    assert ended.err.startswith(FINISHING.format(0.1))
+    assert ended.err.endswith("the time to drain is over, calls that still run are cancelled: 2\n")
+    assert (ended.out, ended.status) == ("cancelled\ncancelled\n", 0)
+    for each in said:
+        assert each.err.startswith("Error: ConnectionLost: ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal ends a server there")
+def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    with waiting(tmp_path) as (server, _, callers):
+        server.send(signal.SIGINT)
+        server.send(signal.SIGTERM)
+        ended = server.end()
+        said = [caller.end() for caller in callers]
+    # The order of two signals that wait is the system's matter.
+    assert ended.err == FINISHING.format(20) + "stopping at once\n"
+    assert (ended.out, ended.status) == ("cancelled\ncancelled\n", 0)
+    for each in said:
+        assert each.err.startswith("Error: ConnectionLost: ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal ends a server there")
+def test_no_time_at_all_is_stopping_at_once(tmp_path: Path) -> None:
+    with waiting(tmp_path, "--drain", "0") as (server, _, callers):
+        ended = server.stop()
+        for caller in callers:
+            caller.end()
+    assert ended.err.count("\n") == 1
+    assert ended.err.endswith("the time to drain is over, calls that still run are cancelled: 2\n")
+    text = refused("serve", "waiting:Waiting", "--drain", "-1", status=2)
+    assert "-1.0 is not in the range" in text
+
+
+def test_what_a_signal_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """In this process, where coverage looks."""
+
+    class Served:
+        running = 1
+
+        def __init__(self) -> None:
+            self.asked: list[object] = []
+
+        def start_draining(self, seconds: float) -> None:
+            self.asked.append(seconds)
+
+        def close(self) -> None:
+            self.asked.append("close")
+
+    served: Any = Served()
+    stop = cli._Stop(served, 5.0)
+    stop()
+    stop()
+    assert served.asked == [5.0, "close"]
+    text = "finishing 1 call, up to 5 s; again to stop at once\nstopping at once\n"
+    assert capsys.readouterr() == ("", text)
 
 
 def test_the_version_as_a_process() -> None:

@@ -33,6 +33,7 @@ from . import (
 )
 from ._version import __version__
 from .asyncio import (
+    Server,
     calls,
     client_tls,
     connect,
@@ -134,17 +135,27 @@ def _key_password() -> str:
 @_file_option("--certificate", "For pbs://: the certificate, with its chain.")
 @_file_option("--key", "Its key, if that is not in the same file.")
 @_file_option("--client-authorities", "Let only those in whose certificate one of these signed.")
+@click.option(
+    "--drain",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=20,
+    show_default=True,
+    help="How long calls that run have to finish when it is interrupted or terminated.",
+)
 def serve_command(
     target: str,
     listen: str,
     certificate: str | None,
     key: str | None,
     client_authorities: str | None,
+    drain: float,
 ) -> None:
     """Publish a Root or a Portal, given as a class or as an object.
 
     A class is called without arguments. An object may be an attribute: MODULE:NAME.ATTRIBUTE.
-    Prints the URL, or URLs, at which it can be called, and runs until it is interrupted.
+    Prints the URL, or URLs, at which it can be called, and runs until it is interrupted. Then it
+    lets the calls that run finish, and if it is interrupted again, stops at once.
     """
     root = _load(target)
     _check_tls(listen, certificate, key, client_authorities)
@@ -161,7 +172,7 @@ def serve_command(
     except (TypeError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     with _plain_errors(listen):
-        asyncio.run(_serve(opening))
+        asyncio.run(_serve(opening, drain))
 
 
 def _load(target: str) -> Any:
@@ -193,16 +204,40 @@ def _place_of(error: Exception) -> str:
     return f" ({os.path.basename(frame.filename)}, line {frame.lineno})"
 
 
-async def _serve(opening: serve) -> None:
+async def _serve(opening: serve, seconds: float) -> None:
     async with opening as server:
         for each in server.urls:
             click.echo(each)
+        stop = _Stop(server, seconds)
         loop = asyncio.get_running_loop()
         # Where the loop has no signal handlers, Ctrl-C is an exception as always.
         with contextlib.suppress(NotImplementedError):
             for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, server.close)
+                loop.add_signal_handler(number, stop)
         await server.wait_closed()
+
+
+class _Stop:
+    """Stops a server: called once, when its calls have finished, and called again, at once."""
+
+    def __init__(self, server: Server, seconds: float) -> None:
+        self._server = server
+        self._seconds = seconds
+        self._asked = False
+
+    def __call__(self) -> None:
+        server = self._server
+        if self._asked:
+            click.echo("stopping at once", err=True)
+            server.close()
+            return
+        self._asked = True
+        calls = server.running
+        if calls and self._seconds:
+            many = f"{calls} call{'s' if calls > 1 else ''}"
+            text = f"finishing {many}, up to {self._seconds:g} s; again to stop at once"
+            click.echo(text, err=True)
+        server.start_draining(self._seconds)
 
 
 # call

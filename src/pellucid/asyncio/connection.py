@@ -18,6 +18,9 @@ __all__ = ["Connection"]
 
 log = logging.getLogger("pellucid")
 
+# Who waits for a peer that takes its last answers slowly looks so often: below what anybody feels.
+_LOOK_AGAIN = 0.05
+
 
 class Connection(Link, Closing):
     """A connection, as `connect` gives it and as a server has one for each client.
@@ -97,6 +100,33 @@ class Connection(Link, Closing):
         else:
             task.add_done_callback(self._finish)
             self._timers.start("close", self.limits.close_time, self._finish)
+
+    @property
+    def running(self) -> int:
+        """How many calls of the other side run."""
+        return len(self._calls.running)
+
+    def run_out(self, _ended: object = None) -> None:
+        """Start no further call of the other side, and close when no call runs any more.
+
+        What was sent has left then. Methods that run can still call the other side.
+        """
+        if self.closed:
+            return
+        # What has arrived and not started is dropped, as `close` does it.
+        self._turns.closing = True
+        if self._turns.eof:
+            # The other side has gone. Only such calls kept the connection.
+            self.close()
+            return
+        # The one that asks for this may be in its first lines.
+        running = self._calls.current() or next(iter(self._calls.running), None)
+        if running is not None:
+            running.add_done_callback(self.run_out)
+        elif self._out.has_unsent():
+            self._loop.call_later(_LOOK_AGAIN, self.run_out)
+        else:
+            self.close()
 
     async def wait_closed(self) -> None:
         """Wait until the connection is closed and no method that it called runs any more.

@@ -336,6 +336,9 @@ class Link(asyncio.BufferedProtocol, ABC):
         self._turns.eof = True
         if self._out.closing:
             self._broker.close()
+        elif self._turns.closing:
+            # Nothing of what has come is started.
+            self._broker.close(reason)
         else:
             self._timers.start("close", self.limits.close_time, self.abort, reason)
             self._broker.receive_eof(reason)

@@ -218,6 +218,11 @@ class Outgoing:
                 self._unsent = left
                 self._broker.data_left(left)
 
+    def has_unsent(self) -> bool:
+        """Tell whether there is something that the system has not taken."""
+        self.count()
+        return bool(self._unsent or self._broker.messages_to_send)
+
     def _watch(self) -> None:
         taken = self._written - self._unsent
         self._link._timers.start("stall", self._broker.limits.stall_time, self._check_stall, taken)

@@ -1,6 +1,8 @@
 """Serving an object to everybody who connects."""
 
 import asyncio
+import logging
+import math
 import os
 import ssl as library
 from typing import Any
@@ -18,8 +20,13 @@ from .timers import Seldom, finish
 
 __all__ = ["Server", "serve"]
 
+log = logging.getLogger("pellucid")
+
 # So many mistakes of all its peers together a server logs in a minute.
 _FAULTS = 100
+# So many seconds calls have to finish. Kubernetes kills what has not ended 30 s after its signal,
+# and closing takes `limits.close_time` twice: for what is to be sent, and for what is cancelled.
+_DRAIN_TIME = 20.0
 
 
 _servers: WeakSet["Server"] = WeakSet()
@@ -63,6 +70,9 @@ class Server(Closing):
         self._handshakes: dict[asyncio.Task[None], asyncio.Transport] = {}
         self._connections: dict[Connection, None] = {}
         self._closing = False
+        # Calls may finish, until the limit.
+        self._draining = False
+        self._limit: asyncio.TimerHandle | None = None
         self._closed: asyncio.Event = asyncio.Event()
         self._log = Seldom(self._loop.time)
         self._faults = Seldom(self._loop.time, most=_FAULTS)
@@ -79,6 +89,11 @@ class Server(Closing):
     def connections(self) -> tuple[Connection, ...]:
         """The connections that are open or still closing, oldest first."""
         return tuple(self._connections)
+
+    @property
+    def running(self) -> int:
+        """How many calls of its clients run."""
+        return sum(connection.running for connection in self._connections)
 
     async def _start(self) -> None:
         accept = self._accept if self._ssl is None else self._accept_secret
@@ -110,6 +125,7 @@ class Server(Closing):
 
     def _check_closed(self) -> None:
         if self._closing and not self._connections and not self._handshakes:
+            self._stop_draining()
             self._closed.set()
 
     # TLS. A connection is made when its handshake is through.
@@ -145,6 +161,15 @@ class Server(Closing):
 
     def close(self) -> None:
         """Stop listening, and close every connection as `Connection.close` does."""
+        if self._closing and not self._draining:
+            return
+        self._stop_draining()
+        self._stop_accepting()
+        for connection in self.connections:
+            connection.close()
+        self._check_closed()
+
+    def _stop_accepting(self) -> None:
         if self._closing:
             return
         self._closing = True
@@ -153,9 +178,55 @@ class Server(Closing):
         for task, plain in self._handshakes.items():
             task.cancel()
             plain.abort()
-        for connection in self.connections:
-            connection.close()
-        self._check_closed()
+
+    async def drain(self, seconds: float | None = None) -> None:
+        """Stop listening, let the calls that run finish, close, and wait until that is done.
+
+        A call that has not started is not started any more. Each connection is closed when no call
+        of its client runs and the answers have left, and what is left after `seconds`, 20 if not
+        given, as `close` does. Whoever is cancelled here only waits no more: `close` ends it at
+        once, and so does a second `drain` that leaves less time. Raises LocalProtocolError inside
+        a method that one of the connections called.
+        """
+        self.check_outside()
+        self.start_draining(seconds)
+        await self.finished()
+
+    def start_draining(self, seconds: float | None = None) -> None:
+        """Begin what `drain` does, and don't wait for it, as in the handler of a signal."""
+        limit = _DRAIN_TIME if seconds is None else seconds
+        if type(limit) not in (int, float):
+            raise TypeError(f"the time to drain is a number of seconds, not {type(limit).__name__}")
+        # Written so that NaN is refused as well.
+        if not limit >= 0:
+            raise ValueError(f"the time to drain can't be below 0: {limit!r}")
+        if not self._closing:
+            self._stop_accepting()
+            self._draining = True
+            for connection in self.connections:
+                connection.run_out()
+            self._check_closed()
+        if self._draining and limit != math.inf:
+            self._limit_draining(limit)
+
+    def _limit_draining(self, seconds: float) -> None:
+        if self._limit is not None:
+            if self._limit.when() <= self._loop.time() + seconds:
+                return
+            self._limit.cancel()
+        self._limit = self._loop.call_later(seconds, self._drained_too_long)
+
+    def _drained_too_long(self) -> None:
+        if self.running:
+            text = "%s: the time to drain is over, calls that still run are cancelled: %d"
+            log.warning(text, self.url, self.running)
+        self.close()
+
+    def _stop_draining(self) -> None:
+        self._draining = False
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
 
     async def wait_closed(self) -> None:
         """Wait until the server is closed, with all its connections and their methods.
