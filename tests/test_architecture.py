@@ -126,6 +126,7 @@ LONG_FUNCTIONS: dict[str, str] = {
 LAZY: dict[str, str] = {
     "__init__: __getattr__": "the core can be imported without the faces",
     "asyncio.__init__: __getattr__": "a client needs no server, and a server no portal",
+    "asyncio.client: _make_plan": "few clients connect again, which needs random numbers",
     "asyncio.connection: login": "hashes and random numbers take long to load",
     "asyncio.connection: login_anonymous": "as above",
     "asyncio.connection: login_certificate": "as above",

@@ -40,9 +40,11 @@ from .registry import Registry
 if TYPE_CHECKING:
     from . import blocking as blocking
     from .asyncio import (
+        Backoff,
         Certificate,
         Connection,
         Portal,
+        Reconnecting,
         RemoteReference,
         Server,
         client_tls,
@@ -58,6 +60,7 @@ __all__ = [
     "Account",
     "Anonymous",
     "Avatar",
+    "Backoff",
     "BadPasswordFile",
     "Cacheable",
     "Certificate",
@@ -80,6 +83,7 @@ __all__ = [
     "PasswordFile",
     "Portal",
     "ProtocolError",
+    "Reconnecting",
     "Referenceable",
     "Registry",
     "RemoteCache",
@@ -101,9 +105,11 @@ __all__ = [
 ]
 
 _ASYNCIO = {
+    "Backoff",
     "Certificate",
     "Connection",
     "Portal",
+    "Reconnecting",
     "RemoteReference",
     "Server",
     "client_tls",

@@ -33,6 +33,7 @@ from . import (
 )
 from ._version import __version__
 from .asyncio import (
+    Connection,
     Server,
     calls,
     client_tls,
@@ -299,7 +300,9 @@ def _literal(word: str) -> Any:
         return word
 
 
-async def _call(opening: connect, name: str, args: list[Any], kwargs: dict[str, Any]) -> str:
+async def _call(
+    opening: connect[Connection], name: str, args: list[Any], kwargs: dict[str, Any]
+) -> str:
     async with opening as connection:
         value = await connection.root.call(name, *args, **kwargs)
         # A reference can tell what it is only while it is alive.

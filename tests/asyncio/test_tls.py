@@ -726,7 +726,7 @@ def test_which_contexts_fit_which_urls(certificates: Certificates) -> None:
     with pytest.raises(ValueError, match="for the other side: a client's is needed"):
         pellucid.connect(SECURE, ssl=server)
     with pytest.raises(TypeError, match=r"takes an ssl.SSLContext, not bool"):
-        pellucid.connect(SECURE, ssl=True)  # type: ignore[arg-type]
+        pellucid.connect(SECURE, ssl=True)  # type: ignore[call-overload]
     tls.check(parse("pbs://x"), None, "client")
 
 

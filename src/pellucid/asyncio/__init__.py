@@ -10,14 +10,17 @@ from .tls import Certificate, client_tls, server_tls
 
 if TYPE_CHECKING:
     from .portal import Portal
+    from .reconnecting import Backoff, Reconnecting
     from .server import Server, serve
 
 __all__ = [
+    "Backoff",
     "CacheObserver",
     "Certificate",
     "Connection",
     "CurrentCall",
     "Portal",
+    "Reconnecting",
     "RemoteReference",
     "Server",
     "client_tls",
@@ -29,7 +32,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # A client needs no server, and a server no portal, which loads all that checks a password.
+    # A client needs no server, and a server no portal, which loads all that checks a password. Few
+    # clients connect again.
     if name in ("Server", "serve"):
         from . import server
 
@@ -38,6 +42,10 @@ def __getattr__(name: str) -> Any:
         from .portal import Portal
 
         return Portal
+    if name in ("Backoff", "Reconnecting"):
+        from . import reconnecting
+
+        return getattr(reconnecting, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -169,8 +169,14 @@ class Connection(Link, Closing):
             self._on_close = (*self._on_close, callback)
 
     def on_done(self, callback: Callable[[Any], None]) -> None:
-        """Call `callback(self)` when the connection is closed and none of its methods runs."""
-        self._on_done = callback
+        """Call `callback(self)` when the connection is closed and none of its methods runs.
+
+        Soon, if that is so already.
+        """
+        if self._done:
+            self._loop.call_soon(callback, self)
+        else:
+            self._on_done = callback
 
     def __repr__(self) -> str:
         return f"<Connection {'closed' if self.closed else 'open'} {self.peer}>"

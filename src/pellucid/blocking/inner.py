@@ -253,14 +253,14 @@ class InnerServer(server.Server):
         return []
 
 
-class Connecting(client.connect):
+class Connecting(client.connect[Any]):
     """Opens a connection on the background thread."""
 
     connection_type = InnerConnection
 
     async def open(self) -> InnerConnection:
         """Open it."""
-        return cast(InnerConnection, await self._open())
+        return cast(InnerConnection, await self._open_one())
 
 
 class Serving(server.serve):
