@@ -441,6 +441,42 @@ def test_on_connect_that_ignores_that_its_connection_goes(
     assert text in lines.text
 
 
+@pytest.mark.parametrize("closes", [False, True])
+def test_on_connect_that_ignores_its_cancellation(
+    run: Run, lines: pytest.LogCaptureFixture, closes: bool
+) -> None:
+    async def main() -> None:
+        tries = 0
+        go = asyncio.Event()
+
+        async def endless(connection: Connection) -> None:
+            nonlocal tries
+            tries += 1
+            while tries == 2 and not go.is_set():
+                with suppress(asyncio.CancelledError):
+                    await go.wait()
+
+        limits = Limits(close_time=0.02)
+        async with (
+            pellucid.serve(Echo(), FREE) as server,
+            opening(server.url, on_connect=endless, limits=limits) as client,
+        ):
+            await cut(server)
+            await until(lambda: tries == 2)
+            if closes:
+                client.close()
+                await client.wait_closed()
+            else:
+                await cut(server)
+                await client.ready()
+                assert tries == 3
+            go.set()
+            await turn()
+
+    run(main())
+    assert "on_connect ignores that its connection has ended" in lines.text
+
+
 def test_on_connect_cannot_wait_for_itself(run: Run) -> None:
     async def main() -> None:
         found: list[str] = []

@@ -230,6 +230,7 @@ class Reconnecting(Closing):
             return None
         running = connection.run_application(self._on_connect, connection)
         self._setting_up = task = self._loop.create_task(running)
+        task.add_done_callback(self._set_up_ended)
         try:
             await asyncio.wait([task, lost], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -237,13 +238,10 @@ class Reconnecting(Closing):
             if not in_time:
                 # Closed first, so that a call that it waits for ends as well.
                 connection.close()
-                task.cancel()
-                await finish(lambda: asyncio.wait([task]))
-            self._setting_up = None
-            # It is looked at also if this is cancelled.
-            error = None if task.cancelled() else task.exception()
-        if task.cancelled():
+                await finish(lambda: self._give_up_set_up(task, connection.limits.close_time))
+        if not task.done() or task.cancelled():
             return ("on_connect was cancelled" if in_time else _lost_early(lost)), ""
+        error = task.exception()
         if error is None:
             return None if in_time else (_lost_early(lost), "")
         is_usual = isinstance(error, (OSError, PBError)) or not isinstance(error, Exception)
@@ -251,6 +249,23 @@ class Reconnecting(Closing):
             raise error
         details = "" if is_usual else f"\n{shown(error)}"
         return f"on_connect failed: {_told(error)}", details
+
+    async def _give_up_set_up(self, task: "asyncio.Task[Any]", seconds: float) -> None:
+        self._stop_set_up(task)
+        await asyncio.wait([task], timeout=seconds)
+        if not task.done():
+            log.error("%s: on_connect ignores that its connection has ended", self.peer)
+            task.cancel()
+
+    def _stop_set_up(self, task: "asyncio.Task[Any]") -> None:
+        task.cancel()
+
+    def _set_up_ended(self, task: "asyncio.Task[Any]") -> None:
+        if self._setting_up is task:
+            self._setting_up = None
+        if not task.cancelled():
+            # Nobody looks at it if this is cancelled meanwhile.
+            task.exception()
 
     # The end.
 
@@ -314,7 +329,7 @@ class Plan:
         if on_connect is not None and not callable(on_connect):
             raise TypeError(f"on_connect takes a function, not {type(on_connect).__name__}")
         self._backoff: Any = reconnect
-        self._on_connect = on_connect
+        self._on_connect: Callable[[Any], object] | None = on_connect
 
     async def open(self, peer: str, open_one: Callable[[], Awaitable[Connection]]) -> Reconnecting:
         """Connect for the first time."""

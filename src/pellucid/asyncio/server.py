@@ -18,7 +18,7 @@ from .listen import Listening, listen
 from .opening import Closing, Opening, check_options
 from .timers import Seldom, finish
 
-__all__ = ["Server", "serve"]
+__all__ = ["Server", "drain_time", "serve"]
 
 log = logging.getLogger("pellucid")
 
@@ -194,12 +194,7 @@ class Server(Closing):
 
     def start_draining(self, seconds: float | None = None) -> None:
         """Begin what `drain` does, and don't wait for it, as in the handler of a signal."""
-        limit = _DRAIN_TIME if seconds is None else seconds
-        if type(limit) not in (int, float):
-            raise TypeError(f"the time to drain is a number of seconds, not {type(limit).__name__}")
-        # Written so that NaN is refused as well.
-        if not limit >= 0:
-            raise ValueError(f"the time to drain can't be below 0: {limit!r}")
+        limit = drain_time(seconds)
         if not self._closing:
             self._stop_accepting()
             self._draining = True
@@ -255,6 +250,20 @@ class Server(Closing):
 
     def __repr__(self) -> str:
         return f"<Server {'closed' if self._closing else 'at'} {' '.join(self.urls)}>"
+
+
+def drain_time(seconds: float | None) -> float:
+    """Give the time that a server has to drain, 20 s if that is left open.
+
+    Raises TypeError or ValueError for what is none.
+    """
+    limit = _DRAIN_TIME if seconds is None else seconds
+    if type(limit) not in (int, float):
+        raise TypeError(f"the time to drain is a number of seconds, not {type(limit).__name__}")
+    # Written so that NaN is refused as well.
+    if not limit >= 0:
+        raise ValueError(f"the time to drain can't be below 0: {limit!r}")
+    return limit
 
 
 class serve(Opening[Server]):

@@ -6,6 +6,7 @@ share, and which ends with the last of them.
 
 from .cacheable import Cacheable
 from .connection import Connection
+from .reconnecting import Reconnecting
 from .reference import CacheObserver, RemoteReference
 from .server import Server, connect, serve
 
@@ -13,6 +14,7 @@ __all__ = [
     "CacheObserver",
     "Cacheable",
     "Connection",
+    "Reconnecting",
     "RemoteReference",
     "Server",
     "connect",

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, cast
 
 from ..asyncio import client, connection, server
+from ..asyncio.reconnecting import Plan
 from ..asyncio.turns import Turns
 from ..broker import Broker
 from ..errors import LocalProtocolError, PBError
@@ -15,6 +16,7 @@ from ..events import CallFailed, Closed, Event, Unobserved
 from .calls import WorkerCalls
 from .connection import Connection
 from .jobs import Job, Lane, depart, hand_over
+from .reconnecting import InnerPlan, InnerReconnecting
 from .reference import CacheObserver, RemoteReference
 from .thread import running
 from .waiter import Waiter
@@ -233,6 +235,11 @@ class InnerServer(server.Server):
         else:
             self._closers.append(waiter)
 
+    def begin_drain(self, waiter: Waiter, seconds: float) -> None:
+        """Let the calls that run finish, close, and tell when nothing of the server is left."""
+        self.start_draining(seconds)
+        self.begin_wait(waiter)
+
     def begin_close(self, waiter: Waiter) -> None:
         """Close the server, and tell when nothing of it is left."""
         self.close()
@@ -261,6 +268,13 @@ class Connecting(client.connect[Any]):
     async def open(self) -> InnerConnection:
         """Open it."""
         return cast(InnerConnection, await self._open_one())
+
+    def _make_plan(self, reconnect: object, on_connect: Callable[[Any], object] | None) -> Plan:
+        return InnerPlan(reconnect, on_connect)
+
+    async def open_again(self) -> InnerReconnecting:
+        """Open a client that connects again."""
+        return cast(InnerReconnecting, await self._open())
 
 
 class Serving(server.serve):

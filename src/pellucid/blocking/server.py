@@ -3,8 +3,10 @@
 import asyncio
 import ssl as library
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
+from ..asyncio.reconnecting import Backoff
+from ..asyncio.server import drain_time
 from ..errors import ConnectionLost, LocalProtocolError
 from ..limits import Limits
 from ..registry import Registry
@@ -12,6 +14,7 @@ from .closing import Closing
 from .connection import Connection
 from .inner import Connecting, InnerConnection, InnerServer, Serving
 from .jobs import Job
+from .reconnecting import InnerReconnecting, Reconnecting
 from .thread import background
 from .waiter import Ended
 from .workers import serving
@@ -55,6 +58,30 @@ class Server(Closing):
         finally:
             self.close()
 
+    def drain(self, seconds: float | None = None) -> None:
+        """Stop listening, let the calls that run finish, close, and wait until that is done.
+
+        A call that has not been handed to a worker is not started any more. Each connection is
+        closed when no call of its client runs and the answers have left, and what is left after
+        `seconds`, 20 if not given, as `close` does. Raises LocalProtocolError in a method.
+        """
+        if isinstance(serving(), Job):
+            raise LocalProtocolError("a method can't wait for the end of a server")
+        limit = drain_time(seconds)
+        background = self._background
+        if background.forked:
+            return
+        background.check_may_wait()
+        try:
+            background.request(self._inner.begin_drain, limit).wait()
+        except Ended:
+            pass
+        background.join()
+
+    def start_draining(self, seconds: float | None = None) -> None:
+        """Begin what `drain` does, and don't wait for it: for methods and handlers of signals."""
+        self._background.try_post(self._inner.start_draining, drain_time(seconds))
+
     def close(self) -> None:
         """Stop listening, and close every connection as `Connection.close` does.
 
@@ -66,6 +93,7 @@ class Server(Closing):
         return f"<Server {'closed' if self._inner.closing else 'at'} {' '.join(self.urls)}>"
 
 
+@overload
 def connect(
     url: str,
     /,
@@ -73,15 +101,50 @@ def connect(
     ssl: library.SSLContext | None = None,
     limits: Limits | None = None,
     registry: Registry | None = None,
-) -> Connection:
+    reconnect: Literal[False] = False,
+) -> Connection: ...
+
+
+@overload
+def connect(
+    url: str,
+    /,
+    *,
+    ssl: library.SSLContext | None = None,
+    limits: Limits | None = None,
+    registry: Registry | None = None,
+    reconnect: Literal[True] | Backoff,
+    on_connect: Callable[[Connection], object] | None = None,
+) -> Reconnecting: ...
+
+
+def connect(
+    url: str,
+    /,
+    *,
+    ssl: library.SSLContext | None = None,
+    limits: Limits | None = None,
+    registry: Registry | None = None,
+    reconnect: bool | Backoff = False,
+    on_connect: Callable[[Connection], object] | None = None,
+) -> Connection | Reconnecting:
     """Connect to a server. Close what this gives, or use it as a context manager.
 
     For `pbs://` the certificate of the server is checked; `ssl` says how, and what to show of this
     side (see `client_tls`). Raises OSError if nothing answers, ConnectionLost if TLS or the dialect
     are not agreed, with the reason as its cause, and ValueError for a URL that can't be read.
+
+    With `reconnect=True`, or a `pellucid.Backoff`, it gives a client that connects again when its
+    connection is lost, whose `ready()` gives the connection of the moment. The first connection is
+    waited for as well, and tried again and again. `on_connect(connection)` is called with each
+    connection on a worker before `ready` gives it; what it may raise is told at
+    `pellucid.connect`.
     """
-    opening = Connecting(url, ssl=ssl, limits=limits, registry=registry)
+    again: Any = {"reconnect": reconnect, "on_connect": on_connect}
+    opening = Connecting(url, ssl=ssl, limits=limits, registry=registry, **again)
     try:
+        if reconnect is not False:
+            return _open(opening.open_again, InnerReconnecting.close).outer
         return _open(opening.open, InnerConnection.close).outer
     except ConnectionLost as error:
         if not _is_late(error) or not _has_loop():
