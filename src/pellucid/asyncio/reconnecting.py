@@ -104,7 +104,8 @@ class Reconnecting(Closing):
         self._traceback: TracebackType | None = None
         self._over = False
         self._finished = asyncio.Event()
-        self._log = Seldom(self._loop.time)
+        # What went well is not hidden by much that did not.
+        self._log, self._log_well = Seldom(self._loop.time), Seldom(self._loop.time)
         self._task = self._loop.create_task(self._run())
         self._task.add_done_callback(self._ended)
 
@@ -212,7 +213,7 @@ class Reconnecting(Closing):
     ) -> str:
         self._first = False
         self._connection = connection
-        self._log.info("%s: connected", self.peer)
+        self._log_well.info("%s: connected", self.peer)
         self._wake()
         began = self._loop.time()
         reason = await lost

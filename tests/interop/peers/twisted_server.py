@@ -1,5 +1,6 @@
-"""A Twisted server: it prints its port and serves a `Peer`."""
+"""A Twisted server: it prints its port, which may be given, and serves a `Peer`."""
 
+import sys
 from typing import Any
 
 from twisted.internet import reactor as installed
@@ -11,7 +12,8 @@ reactor: Any = installed
 
 
 def main() -> None:
-    port = reactor.listenTCP(0, pb.PBServerFactory(Peer()), interface="127.0.0.1")
+    number = int(sys.argv[1]) if sys.argv[1:] else 0
+    port = reactor.listenTCP(number, pb.PBServerFactory(Peer()), interface="127.0.0.1")
     print(port.getHost().port, flush=True)
     reactor.run()
 
