@@ -537,6 +537,21 @@ def test_one_that_ends_the_program(loop_factory: Callable[[], asyncio.AbstractEv
         runner.run(main())
 
 
+def test_another_thread_is_told_so(run: Run) -> None:
+    async def main() -> None:
+        async with pellucid.serve(Echo(), FREE) as server, opening(server.url) as client:
+            for act in (client.close, lambda: asyncio.run(_ready(client))):
+                with pytest.raises(RuntimeError, match="from another thread"):
+                    await asyncio.to_thread(act)
+            await client.ready()
+
+    run(main())
+
+
+async def _ready(client: Reconnecting) -> None:
+    await client.ready()
+
+
 # What trying again would not mend.
 
 

@@ -7,6 +7,7 @@ import random
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, fields
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Final
 
@@ -88,6 +89,7 @@ class Reconnecting(Closing):
     ) -> None:
         self.peer = peer
         self._loop = asyncio.get_running_loop()
+        self._thread = get_ident()
         self._open_one = open_one
         self._backoff = backoff
         self._bounds = backoff.bounds()
@@ -132,6 +134,7 @@ class Reconnecting(Closing):
         DeadReferenceError if the client was closed, what it gave up for if it has given up, and
         LocalProtocolError inside `on_connect`, which was given the connection.
         """
+        self._check_thread()
         if asyncio.current_task() is self._setting_up is not None:
             raise LocalProtocolError("on_connect can't wait for the connection that it sets up")
         while not self.closed:
@@ -147,6 +150,14 @@ class Reconnecting(Closing):
         if self._error is not None:
             raise self._error.with_traceback(self._traceback)
         raise DeadReferenceError("this client is closed")
+
+    def _check_thread(self) -> None:
+        if get_ident() != self._thread:
+            raise RuntimeError(
+                "this client is used from another thread than that of its loop: write an "
+                "`async def` that uses it and give that to asyncio.run_coroutine_threadsafe with "
+                "the loop, or use pellucid.blocking"
+            )
 
     def _wake(self) -> None:
         for waiter in self._waiters:
@@ -272,6 +283,7 @@ class Reconnecting(Closing):
 
     def close(self) -> None:
         """Close the connection, if there is one, as `Connection.close` does, and make no other."""
+        self._check_thread()
         if self.closed:
             return
         self._closing = True
