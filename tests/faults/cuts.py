@@ -22,6 +22,11 @@ def ends() -> dict[str, BaseException]:
     return {"eof": EOFError("it ended"), "reset": ConnectionResetError("it broke")}
 
 
+def ways_to_end(role: str, direction: str, long_form: bool) -> list[str]:
+    """How a cut is tried. What left, and how the end came, have little to do with each other."""
+    return [*ends()] if long_form or direction != OURS[role] else ["reset"]
+
+
 class CountedPond(Pond, tag="vectors.Pond"):
     """The recorded cache, which knows whom it has seen coming and going."""
 
@@ -61,7 +66,9 @@ def check_lost(error: BaseException | None, reason: BaseException) -> None:
     assert error.__cause__ is reason or type(error.__cause__) is type(reason)
 
 
-def pieces(session: Session, role: str, direction: str, at: int) -> Iterator[tuple[str, bytes, bool]]:
+def pieces(
+    session: Session, role: str, direction: str, at: int
+) -> Iterator[tuple[str, bytes, bool]]:
     """Give the messages until so many bytes of a direction have come through.
 
     Each with its direction and whether it is the last one. Where our own bytes are cut it is for
@@ -88,8 +95,6 @@ def noted(*where: object) -> Iterator[None]:
     except BaseException as error:
         error.add_note(f"cut: {' '.join(map(str, where))}")
         raise
-
-
 
 
 def repeated(repeat: Callable[[bytes], None], data: bytes) -> None:

@@ -23,7 +23,16 @@ from pellucid.flavors import Cacheable, Copyable
 from tests.asyncio.pairs import Reports
 from tests.asyncio.realms import unhurried
 from tests.asyncio.test_login_sessions import Realm, challenge, converse
-from tests.faults.cuts import OURS, CountedPond, check_lost, ends, noted, pieces, repeated
+from tests.faults.cuts import (
+    OURS,
+    CountedPond,
+    check_lost,
+    ends,
+    noted,
+    pieces,
+    repeated,
+    ways_to_end,
+)
 from tests.faults.wire import Wire
 from tests.recordings import APP, PORTAL, SESSIONS, Session, sessions
 from tests.replays import Repeats, Things
@@ -309,7 +318,12 @@ Make = Callable[[Session], Cut]
 
 
 async def cut_everywhere(
-    make: Make, session: Session, direction: str, logged: list[str], reports: Reports
+    make: Make,
+    session: Session,
+    direction: str,
+    logged: list[str],
+    reports: Reports,
+    long_form: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda loop, context: reports.append(context))
@@ -320,7 +334,7 @@ async def cut_everywhere(
     await whole.end("eof")
     usual = [*logged]
     for at in range(count + 1):
-        for how in ends():
+        for how in ways_to_end(whole.role, direction, long_form):
             with noted(session.name, whole.role, direction, how, at):
                 logged.clear()
                 side = make(session)
@@ -343,25 +357,25 @@ both = pytest.mark.parametrize("direction", ["c>s", "s>c"])
 @both
 @sessions({*APP})
 def test_a_client_is_cut_at_every_byte(
-    session: Session, direction: str, logged: list[str], reports: Reports
+    session: Session, direction: str, logged: list[str], reports: Reports, long_form: bool
 ) -> None:
-    run(cut_everywhere(CutClient, session, direction, logged, reports))
+    run(cut_everywhere(CutClient, session, direction, logged, reports, long_form))
 
 
 @both
 @sessions({*PORTAL})
 def test_a_client_that_logs_in_is_cut_at_every_byte(
-    session: Session, direction: str, logged: list[str], reports: Reports
+    session: Session, direction: str, logged: list[str], reports: Reports, long_form: bool
 ) -> None:
-    run(cut_everywhere(CutLogin, session, direction, logged, reports))
+    run(cut_everywhere(CutLogin, session, direction, logged, reports, long_form))
 
 
 @both
 @sessions({*APP})
 def test_a_server_is_cut_at_every_byte(
-    session: Session, direction: str, logged: list[str], reports: Reports
+    session: Session, direction: str, logged: list[str], reports: Reports, long_form: bool
 ) -> None:
-    run(cut_everywhere(CutServer, session, direction, logged, reports))
+    run(cut_everywhere(CutServer, session, direction, logged, reports, long_form))
 
 
 @both
@@ -371,6 +385,7 @@ def test_a_portal_is_cut_at_every_byte(
     direction: str,
     logged: list[str],
     reports: Reports,
+    long_form: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recorded, at_random = challenge(session), secrets.token_bytes
@@ -378,7 +393,7 @@ def test_a_portal_is_cut_at_every_byte(
         "secrets.token_bytes",
         lambda size=None: recorded if size == len(recorded) else at_random(size),
     )
-    run(cut_everywhere(CutPortal, session, direction, logged, reports))
+    run(cut_everywhere(CutPortal, session, direction, logged, reports, long_form))
 
 
 @pytest.mark.xfail(
