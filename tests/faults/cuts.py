@@ -1,9 +1,9 @@
 """Recorded conversations that end in the middle, and what every end has to come to.
 
-A conversation is played until so many bytes of one direction have come through, then the connection
-is lost. It goes on as far as it can meanwhile: of bytes that come in, what was read is acted on, and
-calls that would have followed are made and wait; of bytes that go out, the other side answers what
-it has got whole.
+A conversation is played until so many bytes of one direction have come through, then the
+connection is lost. It goes on as far as it can meanwhile: of bytes that come in, what was read is
+acted on, and calls that would have followed are made and wait; of bytes that go out, the other side
+answers what it has got whole.
 """
 
 from collections.abc import Callable, Iterator

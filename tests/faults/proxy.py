@@ -1,4 +1,4 @@
-"""A TCP proxy that splits, delays, and cuts after so many bytes. It reorders and changes nothing."""
+"""A TCP proxy that splits, delays, and cuts after so many bytes. All else it leaves as it is."""
 
 import asyncio
 import contextlib

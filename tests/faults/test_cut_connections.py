@@ -81,7 +81,7 @@ class Cut:
 
     async def settle(self) -> None:
         """Let all be done that can be done without more bytes."""
-        for turn in range(TURNS):
+        for _turn in range(TURNS):
             before = len(self.wire.sent), self.wire.held
             await asyncio.sleep(0)
             await asyncio.sleep(0)

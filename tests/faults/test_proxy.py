@@ -59,8 +59,7 @@ async def length(proxy: Proxy, portal: Portal, notes: Notes) -> tuple[int, int]:
     return up, down
 
 
-# On uvloop's loop, in the short form, every so many bytes, beginning somewhere else for each kind of
-# cut.
+# On uvloop's loop, in the short form, every so many bytes, with another beginning for each kind.
 STRIDE = 17
 
 

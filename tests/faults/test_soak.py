@@ -1,0 +1,91 @@
+"""The soak in its short form, and that it finds what it looks for."""
+
+import asyncio
+import gc
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pellucid import Connection
+from tests.processes import run
+from tools import soak, soak_parts
+
+MANY = Path(soak.__file__)
+
+
+def test_twenty_clients_leave_nothing() -> None:
+    ended = run(str(MANY), "--minutes", "0.1", "--clients", "20")
+    assert ended.out.splitlines()[-1:] == ["nothing is left"], ended.out + ended.err
+    assert (ended.status, ended.err) == (0, "")
+    assert "with --seed" in ended.out.splitlines()[0]
+
+
+# What it would find.
+
+
+def rested(resident: int = 0, **found: Any) -> dict[str, dict[str, Any]]:
+    usual = {"faults": {}, "alive": {}, "tasks": [], "seen": {}, "resident": resident}
+    return {"server": {**usual, **found}, "clients 0": usual}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "grows"), [(100, 105, False), (1000, 1051, True), (0, 0, False)]
+)
+def test_memory_may_grow_a_little(before: int, after: int, grows: bool) -> None:
+    made = soak.Soak(1, 10, "seed")
+    made._compare(rested(before), rested(after))
+    assert bool(made.problems) is grows
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        ({"faults": {"bad": 2}}, "the end: server: 2 times: bad"),
+        ({"alive": {"Connection": 1}}, "the end: server: still alive: {'Connection': 1}"),
+        ({"tasks": ["<Task>"]}, "the end: server: a task is left: <Task>"),
+    ],
+)
+def test_what_is_left_is_a_problem(found: dict[str, Any], text: str) -> None:
+    made = soak.Soak(1, 10, "seed")
+    made._judge("the end", rested(**found))
+    assert made.problems == [text]
+
+
+def test_a_part_that_ends_or_complains_is_a_problem(tmp_path: Path) -> None:
+    async def main() -> soak.Soak:
+        made = soak.Soak(0.01, 10, "seed")
+        await made.run()
+        return made
+
+    broken = tmp_path / "broken.py"
+    broken.write_text("import sys\nprint('oh', file=sys.stderr)\nsys.exit(3)\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(soak, "PARTS", broken)
+        made = asyncio.run(main())
+    assert made.problems == ["server ended with 3: oh"]
+
+
+def test_what_stays_alive_is_seen() -> None:
+    async def main() -> tuple[Any, Any]:
+        watch = soak_parts.Watch()
+        usual = sys.unraisablehook
+        watch.start()
+        sys.unraisablehook = usual
+        connection = Connection("client")
+        task = asyncio.create_task(asyncio.sleep(60))
+        left = await watch.left()
+        task.cancel()
+        connection.close()
+        await connection.wait_closed()
+        del connection
+        await asyncio.wait([task])
+        del task
+        return left, await watch.left()
+
+    gc.collect()
+    left, later = asyncio.run(main())
+    assert left["alive"]["Connection"] == left["alive"]["Broker"] == 1
+    assert len(left["tasks"]) == 1
+    assert (later["alive"], later["tasks"], later["faults"]) == ({}, [], {})
