@@ -33,7 +33,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: setup demo test check coverage bench fuzz test-all twisted-suite application clean help python
+.PHONY: setup demo test check coverage bench fuzz test-all twisted-suite application clean help python soak
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -64,6 +64,9 @@ bench: python ## measure, beside others: .venvs/bench is made for it (BENCH=--qu
 
 fuzz: python ## fuzz what reads a stranger's bytes, for a minute (FUZZ="--time 600 --sanitize")
 	@$(PYTHON) -m fuzz $(FUZZ)
+
+soak: $(DEV) ## ten minutes of 200 clients that die at random (SOAK="--minutes 1 --clients 20")
+	@$(RUN) tools/soak.py $(SOAK)
 
 twisted-suite: $(DEV) ## run Twisted's own tests for spread against the Twisted face
 	@$(RUN) tools/twisted_suite.py
