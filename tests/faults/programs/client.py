@@ -22,12 +22,13 @@ class Mind(pellucid.Referenceable):
 async def main(options: argparse.Namespace) -> None:
     limits = Limits(stall_time=options.stall_time)
     async with pellucid.connect(options.url, limits=limits) as connection:
+        if options.told:
+            await asyncio.to_thread(input)
         me = await connection.login_anonymous(mind=Mind())
         waiting = me.call("wait")
         echo = await me.call("echo", "ready")
         say(echo)
         if options.flood:
-            # Begun when a line comes.
             await asyncio.to_thread(input)
             for _ in range(40):
                 me.notify("echo", LARGE)
@@ -47,5 +48,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("--stall-time", type=float, default=60.0)
-    parser.add_argument("--flood", action="store_true")
+    parser.add_argument("--told", action="store_true", help="log in when a line comes")
+    parser.add_argument("--flood", action="store_true", help="send much when a line comes")
     asyncio.run(main(parser.parse_args()))

@@ -46,7 +46,9 @@ class Hall(pellucid.Portal):
         super().__init__(self, [pellucid.Anonymous()])
 
     def root_for(self, connection: Connection) -> Any:
-        connection.on_close(lambda reason: say("end", kind(reason)))
+        # It is not whole yet.
+        loop = asyncio.get_running_loop()
+        loop.call_soon(connection.on_close, lambda reason: say("end", kind(reason)))
         return super().root_for(connection)
 
     def request_avatar(self, avatar_id: str | None, mind: Any) -> User:
