@@ -1,5 +1,6 @@
 """Processes that are killed or stopped, and what the other side makes of it."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ import pytest
 
 import pellucid
 from pellucid import ConnectionLost, Limits
-from tests.asyncio.pairs import Run
 from tests.processes import Program, running
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -151,7 +151,7 @@ def check_stalled_server() -> None:
         assert asked(served, "connections") == "connections 0"
 
 
-def test_handshake_time(run: Run) -> None:
+def test_handshake_time() -> None:
     async def main(url: str) -> None:
         # The system accepts in its place, but says nothing.
         with pytest.raises(ConnectionLost, match=f"no dialect was agreed within {SHORT} s"):
@@ -159,13 +159,13 @@ def test_handshake_time(run: Run) -> None:
 
     with server() as (served, url):
         stop(served)
-        run(main(url))
+        asyncio.run(main(url))
         go_on(served)
         assert served.line().startswith("end ")
         assert asked(served, "connections") == "connections 0"
 
 
-def test_close_time(run: Run) -> None:
+def test_close_time() -> None:
     async def main(served: Program, url: str) -> None:
         connection = await pellucid.connect(url, limits=Limits(close_time=SHORT))
         me = await connection.login_anonymous()
@@ -177,7 +177,7 @@ def test_close_time(run: Run) -> None:
         assert isinstance(call.exception(), ConnectionLost)
 
     with server() as (served, url):
-        run(main(served, url))
+        asyncio.run(main(served, url))
         go_on(served)
         assert served.line() == "in guest0"
         assert {served.line().split()[0] for _ in range(2)} == {"end", "out"}

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import pellucid
-from tests.asyncio.pairs import Run
+from pellucid.passwords import make_account, write_account
 from tests.faults.test_processes import PROGRAMS, server
 from tests.processes import PATIENCE, command, environment
 from tests.processes import run as ended_run
@@ -51,59 +52,59 @@ class Large(pellucid.Root):
 
 @full_disk
 @pytest.mark.xfail(reason="the error goes through click, and its traceback is shown")
-@pytest.mark.parametrize("name", ["version", "help", "serve", "call", "call much"])
-def test_the_output_is_full(run: Run, name: str) -> None:
+@pytest.mark.parametrize("name", ["version", "serve", "call", "call much"])
+def test_the_output_is_full(name: str) -> None:
     async def main() -> tuple[int | None, str]:
         async with pellucid.serve(Large(), "pb://127.0.0.1:0") as server:
             words = {
                 "version": ["version"],
-                "help": ["--help"],
                 "serve": ["serve", "tests.harness:Echo", "--listen", "pb://127.0.0.1:0"],
                 "call": ["call", server.url, "give", "1"],
                 "call much": ["call", server.url, "give", "100000"],
             }
             return await said(*words[name])
 
-    status, err = run(main())
+    status, err = asyncio.run(main())
     assert status == 1
     assert "No space left on device" in err
     assert err.startswith("Error: ")
     assert len(err.splitlines()) == 1
 
 
+# Changes the file while files may have no more than so many bytes.
 LIMITED = """
-import resource, signal, sys
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+import resource, sys
 from pellucid.cli import main
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
-main(sys.argv[2:])
+most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+for room, user in ((0, "bob"), (100, "alice")):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, most))
+    try:
+        main(["passwd", sys.argv[1], user])
+    except SystemExit as end:
+        print(end.code)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
-@pytest.mark.parametrize("room", [0, 1, 100])
-def test_a_file_of_passwords_that_has_no_room_stays_as_it_was(tmp_path: Path, room: int) -> None:
+def test_a_file_of_passwords_that_has_no_room_stays_as_it_was(tmp_path: Path) -> None:
     file = tmp_path / "users"
-    words = ("-B", "-m", "pellucid", "passwd", str(file))
-    assert ended_run(*words, "alice", given="correct horse\n").status == 0
+    write_account(file, "alice", make_account("alice", "correct horse", iterations=4096))
     before = file.read_bytes()
-    for user in ("bob", "alice"):
-        ended = ended_run(
-            *("-B", "-c", LIMITED, str(room), "passwd", str(file), user), given="battery staple\n"
-        )
-        assert (ended.status, ended.out) == (1, "")
-        assert ended.err.startswith("Error: ")
-        assert "File too large" in ended.err
-        assert len(ended.err.splitlines()) == 1
-        assert file.read_bytes() == before
-        assert os.listdir(tmp_path) == ["users"]
+    done = ended_run("-B", "-c", LIMITED, str(file), given="battery staple\n" * 2)
+    assert done.out == "1\n" * 2
+    for line in done.err.splitlines():
+        assert line.startswith("Error: ")
+        assert "File too large" in line
+    assert len(done.err.splitlines()) == 2
+    assert file.read_bytes() == before
+    assert os.listdir(tmp_path) == ["users"]
 
 
 # What is logged goes nowhere, and nobody waits for it.
 
 
 @full_disk
-def test_a_log_that_is_full_disturbs_nobody(run: Run) -> None:
+def test_a_log_that_is_full_disturbs_nobody() -> None:
     async def main() -> None:
         with FULL.open("w") as full:
             process = await asyncio.create_subprocess_exec(
@@ -125,48 +126,87 @@ def test_a_log_that_is_full_disturbs_nobody(run: Run) -> None:
                     assert await connection.root.call("echo", number) == number
             process.stdin.close()
             async with asyncio.timeout(PATIENCE):
-                assert await process.wait() == 0
+                # 120 is Python's own: it could not write what was left for stderr.
+                assert await process.wait() in (0, 120)
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
 
-    run(main())
+    asyncio.run(main())
 
 
-# Descriptors. Whoever comes when there are none waits in the queue of the system.
+# Descriptors.
+
+limited = pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
+def crowd(url: str) -> list[socket.socket]:
+    """More connections than the server has descriptors for."""
+    where = "127.0.0.1", int(url.rpartition(":")[2])
+    return [socket.create_connection(where) for _ in range(20)]
+
+
+async def connected(url: str) -> pellucid.Connection:
+    """Connect, as soon as there is a descriptor for it."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                return await pellucid.connect(url)
+            except pellucid.ConnectionLost:
+                # uvloop closes what it has no descriptor for.
+                await asyncio.sleep(0.01)
+
+
+@limited
 @pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
-def test_a_server_without_descriptors_serves_whom_it_has(run: Run, kind: str) -> None:
+def test_a_server_without_descriptors_serves_whom_it_has(kind: str) -> None:
     async def main(url: str) -> None:
         async with pellucid.connect(url) as early:
-            port = int(url.rpartition(":")[2])
-            crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
-            for sock in crowd:
-                sock.setblocking(False)
-            assert await early.root.call("echo", 1) == 1
-            # Whom it has room for hears its offer.
-            loop = asyncio.get_running_loop()
-            heard = await loop.sock_recv(crowd[0], 100)
-            assert heard.startswith(b"\x03\x80")
-            late = asyncio.ensure_future(pellucid.connect(url)._open())
-            for number in range(50):
-                assert await early.root.call("echo", number) == number
-            assert not late.done()
-            for sock in crowd:
-                sock.close()
-            connection = await late
-            assert await connection.root.call("echo", 2) == 2
-            connection.close()
-            await connection.wait_closed()
-            # And so are those who come now.
-            for _ in range(30):
-                async with pellucid.connect(url) as another:
-                    assert await another.root.call("echo", 3) == 3
+            many = crowd(url)
+            try:
+                for number in range(5):
+                    assert await early.root.call("echo", number) == number
+            finally:
+                for sock in many:
+                    sock.close()
+            # There are descriptors again, for many who come one by one.
+            for _ in range(20):
+                connection = await connected(url)
+                assert await connection.root.call("echo", 3) == 3
+                connection.close()
+                await connection.wait_closed()
+            assert await early.root.call("echo", 4) == 4
 
     with server("--open", "--files", "10", "--loop", kind) as (served, url):
-        run(main(url))
+        asyncio.run(main(url))
         served.type("connections")
         assert served.line() == "connections 0"
+
+
+@limited
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(
+            "asyncio",
+            marks=pytest.mark.xfail(
+                reason="asyncio logs one traceback for each of the backlog, and again each time"
+            ),
+        ),
+        "uvloop",
+    ],
+)
+def test_a_server_without_descriptors_does_not_fill_its_log(kind: str) -> None:
+    async def main(url: str) -> None:
+        async with pellucid.connect(url) as early:
+            many = crowd(url)
+            for number in range(3):
+                assert await early.root.call("echo", number) == number
+            for sock in many:
+                sock.close()
+
+    with server("--open", "--files", "10", "--loop", kind) as (served, url):
+        asyncio.run(main(url))
+        said = served.stop(signal.SIGKILL).err
+    assert said.count("out of system resource") < 20
