@@ -75,7 +75,7 @@ application: python ## run Buildbot's tests on twisted.spread and on the Twisted
 	@$(PYTHON) tools/pb_application.py
 
 test-all: python ## run the suite on every Python here, uncompiled and compiled
-	@$(PYTHON) tools/test_all.py
+	@PELLUCID_FAULTS=all $(PYTHON) tools/test_all.py
 
 clean: ## remove what was made here
 	rm -rf $(VENV) .venvs build dist src/*.egg-info htmlcov

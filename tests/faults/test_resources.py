@@ -60,7 +60,7 @@ def test_the_output_is_full(name: str) -> None:
                 "version": ["version"],
                 "serve": ["serve", "tests.harness:Echo", "--listen", "pb://127.0.0.1:0"],
                 "call": ["call", server.url, "give", "1"],
-                "call much": ["call", server.url, "give", "100000"],
+                "call much": ["call", server.url, "give", "10000"],
             }
             return await said(*words[name])
 
