@@ -130,12 +130,28 @@ class Cut:
 # A server.
 
 
+class AsyncPond(CountedPond, tag="vectors.Pond"):
+    """The recorded cache, which does not look at what its observers answer."""
+
+    def _tell(self, name: str, duck: str) -> None:
+        for observer in self.observers:
+            observer.call(name, duck).add_done_callback(asyncio.Future.exception)
+
+    def add(self, duck: str) -> None:
+        self.ducks.append(duck)
+        self._tell("add", duck)
+
+    def remove(self, duck: str) -> None:
+        self.ducks.remove(duck)
+        self._tell("remove", duck)
+
+
 class AsyncApp(App):
     """The recorded application, whose methods wait for futures."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.pond = self.counted = CountedPond("one duck")
+        self.pond = self.counted = AsyncPond("one duck")
         self.later: list[tuple[asyncio.Future[str], str]] = []
 
     def remote_takeListener(self, listener: Any) -> Any:
