@@ -77,10 +77,10 @@ class Watch:
         if charged or any(sizes) or broker.pending:
             self.fault(f"left behind: {charged}, tables {sizes}")
 
-    async def left(self) -> dict[str, Any]:
+    async def left(self, tries: int = 70) -> dict[str, Any]:
         """Tell what is still there, when all should be over."""
         alive = self._alive()
-        for _ in range(70):
+        for _ in range(tries):
             if not alive:
                 break
             # A timer of a method that was cancelled holds what that was called for, to its time.

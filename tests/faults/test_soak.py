@@ -75,7 +75,7 @@ def test_what_stays_alive_is_seen() -> None:
         sys.unraisablehook = usual
         connection = Connection("client")
         task = asyncio.create_task(asyncio.sleep(60))
-        left = await watch.left()
+        left = await watch.left(tries=1)
         task.cancel()
         connection.close()
         await connection.wait_closed()
