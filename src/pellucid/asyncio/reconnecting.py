@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any, Final
 
 from ..errors import ConnectionLost, DeadReferenceError, LocalProtocolError, LoginFailed, PBError
-from .calls import shown
 from .connection import Connection
+from .logs import shown
 from .opening import Closing, check_type
 from .timers import Seldom, finish
 
@@ -259,7 +259,7 @@ class Reconnecting(Closing):
         is_usual = isinstance(error, (OSError, PBError)) or not isinstance(error, Exception)
         if isinstance(error, LoginFailed) or (self._first and not is_usual):
             raise error
-        details = "" if is_usual else f"\n{shown(error)}"
+        details = "" if is_usual else f"\n{shown(error, False)}"
         return f"on_connect failed: {_told(error)}", details
 
     async def _give_up_set_up(self, task: "asyncio.Task[Any]", seconds: float) -> None:
