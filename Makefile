@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --quiet
 # What a compiled build leaves between the sources.
 BUILT := src/pellucid/*.so src/pellucid/*.pyd src/pellucid/*.c src/pellucid/*.html
-CODE := $(wildcard src tests examples tools bench fuzz)
+CODE := $(wildcard src tests examples tools bench fuzz attack)
 
 # The environment is uncompiled, whatever the shell says. tools/compiled_suite.py and
 # tools/test_all.py make others.
@@ -33,7 +33,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: setup demo test check coverage bench fuzz test-all twisted-suite application clean help python soak
+.PHONY: setup demo test check coverage bench fuzz test-all twisted-suite application clean help python soak attack
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -67,6 +67,9 @@ fuzz: python ## fuzz what reads a stranger's bytes, for a minute (FUZZ="--time 6
 
 soak: $(DEV) ## ten minutes of 200 clients that die at random (SOAK="--minutes 1 --clients 20")
 	@$(RUN) tools/soak.py $(SOAK)
+
+attack: python ## do to it, and to others beside it, what strangers can do (ATTACK=--quick: shorter)
+	@$(PYTHON) -m attack $(ATTACK)
 
 twisted-suite: $(DEV) ## run Twisted's own tests for spread against the Twisted face
 	@$(RUN) tools/twisted_suite.py

@@ -1,6 +1,6 @@
-"""`python -m attack.honest FAMILY PORT PORT`: a client that does nothing wrong, and holds the clock.
+"""`python -m attack.honest FAMILY PORT PORT`: a client that does nothing wrong.
 
-It calls `echo` again and again, one call at a time, every two milliseconds. It reads orders, one a
+It holds the clock: it calls `echo` again and again, one call at a time, every two milliseconds. It reads orders, one a
 line, and answers each with a line of JSON:
 
     run MILLISECONDS   how long its calls took
@@ -33,9 +33,19 @@ class PbSession:
         self._sock = socket.create_connection(("127.0.0.1", ports[0]), PATIENCE)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._request = 0
-        self._read(len(wire.item([b"pb", b"none"])))
+        self._offer()
         self._sock.sendall(wire.item(b"none") + wire.item(wire.VERSION))
         self._read(len(wire.item(wire.VERSION)))
+
+    def _offer(self) -> None:
+        data = b""
+        while True:
+            data += self._read(1)
+            try:
+                wire.parse(data)
+            except wire.Short:
+                continue
+            return
 
     def _read(self, size: int) -> bytes:
         data = b""
@@ -98,12 +108,14 @@ class FoolscapSession:
         import threading  # noqa: PLC0415 - only where it is measured
 
         from foolscap.api import Tub  # noqa: PLC0415
-        from twisted.internet import reactor, threads  # noqa: PLC0415
+        from twisted.internet import reactor as plain  # noqa: PLC0415
+        from twisted.internet import threads  # noqa: PLC0415
 
-        self._reactor: Any = reactor
+        reactor: Any = plain
+        self._reactor = reactor
         self._threads: Any = threads
-        if not self._reactor.running:
-            threading.Thread(target=self._reactor.run, args=(False,), daemon=True).start()
+        if not reactor.running:
+            threading.Thread(target=reactor.run, args=(False,), daemon=True).start()
             while not self._reactor.running:
                 time.sleep(0.01)
         with (

@@ -26,9 +26,7 @@ class Attack:
 ATTACKS: dict[str, Attack] = {}
 
 
-def attack(
-    *families: str, again: bool = True, files: int = 0
-) -> Callable[[Function], Function]:
+def attack(*families: str, again: bool = True, files: int = 0) -> Callable[[Function], Function]:
     """Register a function as an attack by its name, for PB if nothing else is said.
 
     The first that is registered under a name says what it tries; the others are the same thing

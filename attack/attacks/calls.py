@@ -111,7 +111,7 @@ def failing_methods(t: Target) -> None:
 
 @attack()
 def bad_arguments(t: Target) -> None:
-    """Calls with 100 KB too many arguments, wrong ones and unreadable ones: a log would be filled."""
+    """Calls with too many arguments, wrong ones, unreadable ones, each 100 KB: for the log."""
     line = t.pb()
     long = b"x" * 100_000
     message = call(b"make", long, long) + call(b"blob", long) + call(b"echo", [b"nothing", long])
@@ -129,5 +129,3 @@ def log_flood(t: Target) -> None:
         line.send(item([b"decref", 77]) * 50 + item([b"answer", 77, 1]) * 50)
         line.send(call(b"\xff\xfe" * 100) * 50 + item(b"no message"))
         line.close()
-
-

@@ -54,7 +54,7 @@ def deep_values(t: Target) -> None:
 
 @attack()
 def wide_nesting(t: Target) -> None:
-    """Calls with as many empty sets as one message may have, which cost much more than they weigh."""
+    """Calls with as many empty sets as one message may have: they cost more than they weigh."""
     line = t.pb()
     message = opened_call(b"sink") + wire.tuple_of(480_000, item([b"set"])) + item(wire.EMPTY)
     while True:
@@ -206,5 +206,3 @@ def garbage(t: Target) -> None:
                 line.close()
             except Cut:
                 t.cut += 1
-
-

@@ -19,14 +19,15 @@ class _Session:
 
     def __init__(self, t: Target) -> None:
         from foolscap.api import Tub  # noqa: PLC0415 - only where it is attacked
-        from twisted.internet import reactor, threads  # noqa: PLC0415
+        from twisted.internet import reactor as plain  # noqa: PLC0415
+        from twisted.internet import threads  # noqa: PLC0415
 
         self._t = t
-        self._reactor: Any = reactor
+        reactor: Any = plain
+        self._reactor = reactor
         self._threads: Any = threads
-        if not self._reactor.running:
-            run = self._reactor.run
-            threading.Thread(target=run, args=(False,), daemon=True).start()
+        if not reactor.running:
+            threading.Thread(target=reactor.run, args=(False,), daemon=True).start()
         # The furl is given out as plain text.
         with socket.create_connection(("127.0.0.1", t.ports[1])) as hand, hand.makefile() as lines:
             furl = lines.read()

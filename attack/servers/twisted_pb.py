@@ -17,7 +17,7 @@ _reactor: Any = reactor
 class Item(pb.Copyable, pb.RemoteCopy):
     """A copy."""
 
-    typeToCopy = b"app.Item"  # noqa: RUF012
+    typeToCopy = b"app.Item"
 
     def __init__(self, n: int = 0) -> None:
         self.n = n
@@ -26,7 +26,7 @@ class Item(pb.Copyable, pb.RemoteCopy):
 class Stock(pb.Cacheable):
     """A cache of the server's."""
 
-    typeToCopy = b"app.Stock"  # noqa: RUF012
+    typeToCopy = b"app.Stock"
 
     def getStateToCacheAndObserveFor(self, perspective: Any, observer: Any) -> Any:
         return {"price": 1}
@@ -79,9 +79,6 @@ class Service(pb.Root):
     def remote_fail(self, text: object) -> None:
         raise ValueError(text)
 
-    def remote_fail_with(self, value: object) -> None:
-        raise ValueError(repr(value)[:100])
-
     def remote_wait(self, value: object = None) -> Any:
         return defer.Deferred()
 
@@ -110,7 +107,8 @@ def serve() -> None:
     pb.setUnjellyableForClass("app.Stock", StockCopy)
     users = checkers.InMemoryUsernamePasswordDatabaseDontUse()
     users.addUser(USER, PASSWORD)
-    login = portal.Portal(Realm(), [users])  # type: ignore[no-untyped-call]
+    # Its interfaces have no types.
+    login = portal.Portal(Realm(), [users])  # type: ignore[arg-type, list-item]
     ports = [
         _reactor.listenTCP(0, pb.PBServerFactory(root), interface="127.0.0.1")
         for root in (Service(), login)
