@@ -1,7 +1,7 @@
 """`python -m attack.honest FAMILY PORT PORT`: a client that does nothing wrong.
 
-It holds the clock: it calls `echo` again and again, one call at a time, every two milliseconds. It reads orders, one a
-line, and answers each with a line of JSON:
+It holds the clock: it calls `echo` again and again, one call at a time, every two milliseconds. It
+reads orders, one a line, and answers each with a line of JSON:
 
     run MILLISECONDS   how long its calls took
     new MILLISECONDS   how long a new connection and a call on it take, in seconds

@@ -68,7 +68,7 @@ def cyclic_bombs(t: Target) -> None:
 
 @attack()
 def shared_lists(t: Target) -> None:
-    """Lists of lists of lists, each ten times by sharing: who walks them takes 10 to the 40 steps."""
+    """Lists of lists of lists, each ten times by sharing: who walks them takes 10**40 steps."""
     value: Any = [b"reference", 1, [b"list", 1]]
     for level in range(2, 40):
         value = [b"reference", level, [b"list", value, *[[b"dereference", level - 1]] * 9]]
