@@ -19,7 +19,7 @@ from typing import NoReturn
 import attack.attacks  # noqa: F401 - it registers them
 from attack import report
 from attack.measure import FULL, LINUX, QUICK, Times, measure
-from attack.outcome import Outcomes
+from attack.outcome import Outcome, Outcomes
 from attack.peers import PEERS, Peer
 from attack.registry import ATTACKS
 from attack.target import many_files
@@ -35,10 +35,10 @@ print(json.dumps({name: importlib.metadata.version(name) for name in sys.argv[1:
 """
 _BOUNDS = """
 import json, sys
-from attack.bounds import bound
+from attack.bounds import LOG, bound
 from pellucid import Limits
 limits = Limits()
-print(json.dumps({name: bound(name, limits) for name in sys.argv[1:]}))
+print(json.dumps([LOG, {name: bound(name, limits) for name in sys.argv[1:]}]))
 """
 
 
@@ -84,11 +84,8 @@ def _asked(builds: Builds, code: str, *names: str, build: str | None = None) -> 
 def describe(outcomes: Outcomes, peers: list[Peer], builds: Builds, times: Times) -> None:
     """Note what is attacked, and on what."""
     build = "compiled" if builds.folders else None
-    outcomes.bounds = {
-        name: size
-        for name, size in json.loads(_asked(builds, _BOUNDS, *ATTACKS, build=build)).items()
-        if size is not None
-    }
+    outcomes.log, bounds = json.loads(_asked(builds, _BOUNDS, *ATTACKS, build=build))
+    outcomes.bounds = {name: size for name, size in bounds.items() if size is not None}
     names = sorted({name for peer in peers for name in peer.distributions})
     versions = {
         "Python": platform.python_version(),
@@ -124,7 +121,7 @@ def run(options: argparse.Namespace, builds: Builds, outcomes: Outcomes) -> None
         except (Failed, OSError) as error:
             # The same server stands other attacks: then it is there.
             if any(outcome.peer == peer.name for outcome in outcomes.found):
-                print(f"{each.name}, {peer.name}: {error}", file=sys.stderr)
+                outcomes.found.append(Outcome(each.name, peer.name, failed=str(error)))
             else:
                 outcomes.missing[peer.name] = str(error)
     progress.over()

@@ -10,12 +10,13 @@ from pellucid import Limits
 
 KB, MB = 2**10, 2**20
 BASE = 8 * MB
+# What any attack may have it write to its log.
+LOG = MB
 # The buffer of what arrives grows by doubling, and is copied into its message.
 _COPIES = 2
 # What an item may cost as a Python object: two items are an empty set, which takes 216 bytes.
 _ITEM = 128
-# What a connection costs that has done little, what it has in its socket's transport, and what one
-# costs that has not been accepted yet.
+# What a connection costs that has done little, with its transport.
 _CONNECTION = 24 * KB
 _REFERENCE = 512
 _CACHE = 2 * KB
@@ -83,6 +84,11 @@ def _pending(limits: Limits) -> float:
     return 2 * _REFERENCE * limits.calls_pending + _calls(limits) + _answers(limits)
 
 
+def _queued(limits: Limits) -> float:
+    """Small calls that wait."""
+    return KB * limits.calls_waiting
+
+
 def _each(count: int, bound: Bound = _nothing) -> Bound:
     """So many connections, each with as much."""
     return lambda limits: count * (_CONNECTION + bound(limits))
@@ -104,7 +110,7 @@ BOUNDS: Mapping[str, Bound] = {
     "vocabulary-misuse": _answered,
     "misshapen-messages": _nothing,
     "message-after-close": _nothing,
-    "half-close": _each(100, lambda limits: 3 * MB),
+    "half-close": _each(100, lambda limits: min(20 * MB, _answers(limits))),
     "resets": _answers,
     "garbage": _nothing,
     # Values.
@@ -122,12 +128,12 @@ BOUNDS: Mapping[str, Bound] = {
     "unjellyable-tags": _answered,
     "copy-flood": _decoded,
     "copies": _decoded,
-    "long-keys": _incomplete,
+    "long-keys": _answered,
     # References and caches.
     "reference-flood-in": _imported,
     "reference-flood-out": _exported,
     "references-of-huge-ids": _imported,
-    "decref-below-zero": _nothing,
+    "decref-below-zero": _queued,
     "releases-of-nothing": _nothing,
     "remembered-releases": lambda limits: _REFERENCE * limits.remembered_ids,
     "cache-flood-in": _caches_in,
@@ -138,19 +144,19 @@ BOUNDS: Mapping[str, Bound] = {
     "call-backs-never-answered": _pending,
     "bad-answers": _calls,
     # Calls.
-    "call-flood": _nothing,
-    "call-flood-from-many": _each(50),
-    "calls-without-answer": _nothing,
+    "call-flood": _queued,
+    "call-flood-from-many": _each(50, _queued),
+    "calls-without-answer": _queued,
     "methods-that-never-end": _calls,
     "never-reads": _stuck,
     "many-never-read": _each(20, _stuck),
     "slow-reader": _stuck,
     "echo-never-reads": _stuck,
     "duplicate-requests": _calls,
-    "unknown-methods": _nothing,
+    "unknown-methods": _calls,
     "failing-methods": _answers,
     "bad-arguments": _answers,
-    "log-flood": _nothing,
+    "log-flood": _queued,
     # Logins.
     "login-flood": _calls,
     "login-brute-force": _each(10),

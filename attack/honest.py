@@ -65,6 +65,10 @@ class PbSession:
         if self._read(len(wanted)) != wanted:
             raise Unanswered("a wrong answer")
 
+    def __del__(self) -> None:
+        if hasattr(self, "_sock"):
+            self._sock.close()
+
 
 class RpycSession:
     """A connection of RPyC's own client."""

@@ -48,6 +48,8 @@ class Outcomes:
     about: dict[str, str] = field(default_factory=dict)
     # For each attack that Pellucid has to stand, what it may grow by, in bytes.
     bounds: dict[str, int] = field(default_factory=dict)
+    # What each of them may have it log, in bytes; 0 if nothing is said.
+    log: int = 0
     found: list[Outcome] = field(default_factory=list)
     # Peers that can't be started, and why.
     missing: dict[str, str] = field(default_factory=dict)
@@ -75,6 +77,8 @@ class Outcomes:
         bound = self.bounds.get(outcome.attack)
         if bound is not None and outcome.growth > bound:
             found.append(f"grew by {_mb(outcome.growth)} MB, over its bound of {_mb(bound)} MB")
+        if self.log and outcome.log > self.log:
+            found.append(f"logged {outcome.log / 2**20:.1f} MB")
         for what in (outcome.ended, outcome.wrong, outcome.new):
             if what:
                 found.append(what)

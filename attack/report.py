@@ -22,6 +22,8 @@ def cell(outcomes: Outcomes, attack: str, peer: str) -> str:
     outcome = outcomes.one(attack, peer)
     if outcome is None:
         return "-"
+    if not outcome.calls:
+        return outcome.ended or "not measured"
     faults = outcomes.faults(outcome) if is_ours(peer) else []
     said = f"{_mb(outcome.growth)} MB, {outcome.cpu:.1f} s, {_honest(outcomes, outcome)}"
     if outcome.log >= 2**20:

@@ -124,6 +124,9 @@ class Line:
         """Go."""
         self._sock.close()
 
+    # Whoever is cut off has no more use for it.
+    __del__ = close
+
 
 class Target:
     """The server that is attacked, and what was done to it."""
@@ -145,11 +148,12 @@ class Target:
 
     def connect(self, port: int = 0, *, narrow: bool = False) -> Line:
         """Open a connection; a narrow one takes little that is not read."""
+        left = self.left()
         sock = socket.socket()
         try:
             if narrow:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            sock.settimeout(self.left())
+            sock.settimeout(left)
             sock.connect(("127.0.0.1", self.ports[port]))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except TimeoutError:

@@ -67,11 +67,10 @@ def releases_of_nothing(t: Target) -> None:
 def remembered_releases(t: Target) -> None:
     """References got and released as fast as they go, so that many are remembered."""
     line = t.pb()
-    luid = 0
     while True:
         line.send(call(b"make", request=1) * 100)
-        line.send(b"".join(item([b"decref", luid + n]) for n in range(100)))
-        luid += 100
+        made = [line.answer(1) for _ in range(100)]
+        line.send(b"".join(item([b"decref", each[1]]) for each in made if each))
 
 
 @attack()

@@ -5,9 +5,6 @@ import importlib
 import sys
 from typing import Any
 
-# No more than this, so that a server that fails does not take the machine along.
-_ADDRESSES = 6 * 2**30
-
 
 def _limit(files: int) -> None:
     with contextlib.suppress(ImportError, ValueError, OSError):
@@ -16,7 +13,6 @@ def _limit(files: int) -> None:
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = min(files, most) if files else most
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
-        resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ SMALL = {
     "waiting_bytes": 2**20,
     "out_bytes": 2**20,
 }
-SECONDS = 0.2
+SECONDS = 0.12
 
 
 class Server:
