@@ -36,7 +36,7 @@ class Times:
     attack: float
 
 
-FULL = Times(calm=1.0, attack=4.0)
+FULL = Times(calm=0.6, attack=3.0)
 QUICK = Times(calm=0.4, attack=1.5)
 
 
@@ -96,7 +96,9 @@ class Arena:
             self._environment["ATTACK_LIMITS"] = os.environ["ATTACK_LIMITS"]
         self._python = builds.python
         self._stack = stack
-        self.server = self._start("attack.servers", peer.module, str(attack.files))
+        self.server = self._start(
+            *("attack.servers", peer.module, str(attack.files)), prefix=peer.prefix
+        )
         ports = self.server.line(_PATIENCE).split()
         if len(ports) != 2 or not all(port.isdecimal() for port in ports):
             raise Failed(f"its server says {' '.join(ports)[:80]!r}, which are no ports")
@@ -108,8 +110,9 @@ class Arena:
             if (said := process.line(_PATIENCE)) != "ready":
                 raise Failed(f"one of its clients says {said[:80]!r}")
 
-    def _start(self, module: str, *arguments: str) -> Process:
-        process = Process([self._python, "-m", module, *arguments], self._environment)
+    def _start(self, module: str, *arguments: str, prefix: tuple[str, ...] = ()) -> Process:
+        command = [self._python, *prefix, "-m", module, *arguments]
+        process = Process(command, self._environment)
         self._stack.callback(process.kill)
         return process
 

@@ -14,6 +14,8 @@ class Peer(NamedTuple):
     distributions: tuple[str, ...] = ()
     # Which build of Pellucid it runs with, if it does.
     build: str | None = None
+    # What stands before `-m attack.servers`.
+    prefix: tuple[str, ...] = ()
     # Attacked if nothing else is said.
     usual: bool = True
 
@@ -22,6 +24,11 @@ OURS = "Pellucid"
 _ALL = (
     Peer(OURS, PB, "pellucid_asyncio", (), "compiled"),
     Peer("Pellucid, uncompiled", PB, "pellucid_asyncio", (), "uncompiled", usual=False),
+    Peer(
+        *("Pellucid, Twisted face", PB, "twisted_pb", ("twisted",), "compiled"),
+        prefix=("-m", "pellucid.twisted"),
+        usual=False,
+    ),
     Peer("Twisted PB", PB, "twisted_pb", ("twisted",)),
     Peer("Foolscap", FOOLSCAP, "foolscap_pb", ("foolscap",)),
     Peer("RPyC", RPYC, "rpyc_peer", ("rpyc",)),
