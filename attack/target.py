@@ -1,5 +1,6 @@
 """What an attack is given: somewhere to connect to, and an end."""
 
+import errno
 import os
 import select
 import socket
@@ -163,6 +164,15 @@ class Target:
             sock.close()
             raise Cut from None
         return Line(self, sock)
+
+    def knock(self, port: int = 0) -> Line:
+        """Begin a connection, and do not wait until the server has it."""
+        self.left()
+        sock = socket.socket()
+        line = Line(self, sock)
+        if sock.connect_ex(("127.0.0.1", self.ports[port])) not in (0, errno.EINPROGRESS):
+            raise Cut
+        return line
 
     def pb(self, port: int = 0, *, dialect: bytes = b"none", narrow: bool = False) -> Line:
         """Open a connection and agree on a dialect. At port 1 there is a portal."""

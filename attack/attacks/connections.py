@@ -1,5 +1,7 @@
 """Connections: many, half open, slow. Most of it works against every server."""
 
+from collections import deque
+
 from attack import wire
 from attack.registry import FOOLSCAP, PB, PYRO, RPYC, attack
 from attack.target import Cut, Line, Target
@@ -9,11 +11,11 @@ _ALL = (PB, FOOLSCAP, RPYC, PYRO)
 
 
 def _open(t: Target, count: int) -> list[Line]:
-    """Open so many connections, as fast as it goes."""
+    """Begin so many connections, as fast as it goes."""
     lines = []
     for _ in range(count):
         try:
-            lines.append(t.connect())
+            lines.append(t.knock())
         except Cut:
             t.cut += 1
     return lines
@@ -48,11 +50,14 @@ def sessions_from_one_address(t: Target) -> None:
 @attack(*_ALL)
 def connection_flood(t: Target) -> None:
     """Connections that are opened and closed at once."""
+    under_way: deque[Line] = deque()
     while True:
         try:
-            t.connect().close()
+            under_way.append(t.knock())
         except Cut:
             t.cut += 1
+        if len(under_way) > 200:
+            under_way.popleft().close()
 
 
 @attack(files=64)
