@@ -67,12 +67,18 @@ async def again(server: Server, root: Any = None, **options: Any) -> Server:
     return await pellucid.serve(root or Echo(), server.url, **options)
 
 
-async def cut(server: Server) -> None:
-    """Cut all connections of a server, as a network would."""
-    for connection in server.connections:
-        assert connection._transport is not None
-        connection._transport.abort()
-    await until(lambda: not server.connections)
+async def cut(server: Server, client: Reconnecting | None = None) -> None:
+    """Cut all connections of a server, as a network would. The client has noticed it then."""
+    noticing = None if client is None else client.connection
+    # There may be new ones at once.
+    old = server.connections
+    for connection in old:
+        if connection._transport is not None:
+            connection._transport.abort()
+    for connection in old:
+        await connection.wait_closed()
+    if noticing is not None:
+        await noticing.wait_closed()
 
 
 def test_it_connects_again_to_a_server_that_was_away(run: Run) -> None:
@@ -108,7 +114,7 @@ def test_nothing_is_sent_a_second_time(run: Run) -> None:
             call = (await client.ready()).root.call("wait")
             await root.started.wait()
             root.started.clear()
-            await cut(server)
+            await cut(server, client)
             assert isinstance(await failure(call), ConnectionLost)
             assert await (await client.ready()).root.call("echo", 2) == 2
             assert not root.started.is_set()
@@ -223,7 +229,7 @@ def test_a_connection_that_was_lost_meanwhile_is_not_given(run: Run) -> None:
 
             # Between the news and who hears them.
             client._wake = too_late  # type: ignore[method-assign]
-            await cut(server)
+            await cut(server, client)
             await first.wait_closed()
             assert await client.ready() not in missed
             assert len(missed) == 1
@@ -248,7 +254,7 @@ def test_on_connect_runs_before_the_connection_is_given(run: Run) -> None:
         server = await pellucid.serve(portal(realm), FREE)
         async with server, opening(server.url, on_connect=log_in) as client:
             await client.ready()
-            await cut(server)
+            await cut(server, client)
             await client.ready()
             assert len(avatars) == 2
             assert await avatars[1].call("whoami") == "alice"
@@ -332,7 +338,7 @@ def test_later_a_mistake_is_logged_and_tried_again(
             pellucid.serve(Echo(), FREE) as server,
             opening(server.url, on_connect=sometimes_wrong) as client,
         ):
-            await cut(server)
+            await cut(server, client)
             await until(lambda: tries > 2 and client.connection is not None)
 
     run(main())
@@ -376,7 +382,7 @@ def test_a_refused_login_is_final(run: Run, lines: pytest.LogCaptureFixture, fir
             else:
                 client = await opening(server.url, on_connect=log_in)
                 assert client.error is None
-                await cut(server)
+                await cut(server, client)
                 for _ in range(2):
                     with pytest.raises(LoginFailed) as caught:
                         await client.ready()
@@ -461,13 +467,13 @@ def test_on_connect_that_ignores_its_cancellation(
             pellucid.serve(Echo(), FREE) as server,
             opening(server.url, on_connect=endless, limits=limits) as client,
         ):
-            await cut(server)
+            await cut(server, client)
             await until(lambda: tries == 2)
             if closes:
                 client.close()
                 await client.wait_closed()
             else:
-                await cut(server)
+                await cut(server, client)
                 await client.ready()
                 assert tries == 3
             go.set()
@@ -495,7 +501,7 @@ def test_on_connect_cannot_wait_for_itself(run: Run) -> None:
             opening(server.url, on_connect=waits) as client,
         ):
             clients.append(client)
-            await cut(server)
+            await cut(server, client)
             await client.ready()
         assert found == [
             "on_connect can't wait for the connection that it sets up",
@@ -517,7 +523,7 @@ def test_on_connect_may_close_the_client(run: Run) -> None:
         async with pellucid.serve(Echo(), FREE) as server:
             client = await opening(server.url, on_connect=closes)
             clients.append(client)
-            await cut(server)
+            await cut(server, client)
             with pytest.raises(DeadReferenceError, match="this client is closed"):
                 await client.ready()
             await client.wait_closed()
@@ -600,7 +606,7 @@ def test_a_certificate_that_is_refused_is_final_the_first_time_only(
         async with opening(server.url, ssl=certificates.client_tls()) as client:
             await client.ready()
             client._open_one = opening(server.url)._open_one  # It trusts nobody any more.
-            await cut(server)
+            await cut(server, client)
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(client.ready(), 0.05)
             assert not client.closed
@@ -718,7 +724,7 @@ def test_closing_while_it_opens(run: Run) -> None:
         client = await opening(server.url)
         async with silent() as url:
             client._open_one = opening(url)._open_one
-            await cut(server)
+            await cut(server, client)
             await turn()
             async with client:
                 pass
@@ -789,9 +795,11 @@ def test_the_end_waits_for_methods_of_connections_that_were_lost(run: Run) -> No
         mind = Mind()
         async with pellucid.serve(Asking(), FREE) as server:
             client = await opening(server.url)
-            await (await client.ready()).root.call("take", mind)
+            first = await client.ready()
+            await first.root.call("take", mind)
             await mind.started.wait()
             await cut(server)
+            await until(lambda: first.closed)
             # A new one does not wait for it.
             await client.ready()
             client.close()
@@ -818,7 +826,7 @@ def test_a_connection_that_is_over_before_it_is_kept(run: Run) -> None:
                 return connection
 
             client._open_one = over
-            await cut(server)
+            await cut(server, client)
             await until(lambda: client._open_one is real)
             await client.ready()
             async with client:
@@ -889,7 +897,7 @@ def test_only_a_connection_that_lasted_makes_the_waits_short_again(
             async def next_one(after: float) -> None:
                 old = await client.ready()
                 clock.now += after
-                await cut(server)
+                await cut(server, client)
                 await until(lambda: client.connection not in {None, old})
 
             with monkeypatch.context() as patched:
@@ -965,7 +973,7 @@ def test_what_is_logged_of_a_loss(run: Run, lines: pytest.LogCaptureFixture) -> 
             first = await client.ready()
             first.close()
             second = await client.ready()
-            await cut(server)
+            await cut(server, client)
             await second.wait_closed()
             await client.ready()
             return server.url
@@ -988,7 +996,7 @@ def test_limits_and_registry_are_those_of_every_connection(run: Run) -> None:
             opening(server.url, limits=limits) as client,
         ):
             assert (await client.ready()).limits is limits
-            await cut(server)
+            await cut(server, client)
             assert (await client.ready()).limits is limits
 
     run(main())

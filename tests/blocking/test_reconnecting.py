@@ -22,10 +22,12 @@ def serve_echo() -> Iterator[blocking.Server]:
 
 def cut(server: blocking.Server) -> None:
     """Cut all connections of a server, as a network would."""
-    for connection in server.connections:
+    # There may be new ones at once.
+    old = {*server.connections}
+    for connection in old:
         inner = connection._inner
         inner.background.post(inner.abort)
-    until(lambda: not server.connections)
+    until(lambda: old.isdisjoint(server.connections))
 
 
 def next_one(client: blocking.Reconnecting, old: blocking.Connection) -> blocking.Connection:
