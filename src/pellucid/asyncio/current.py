@@ -51,4 +51,4 @@ def invoke(connection: "Connection", call: CallReceived) -> Any:
     """Call the method that `call` names. To be run in a context of its own."""
     _current.set((connection, call.perspective, call.name))
     method: Callable[..., Any] = call.target.find_method(call.name)
-    return method(*call.args, **call.kwargs)
+    return method(*call.args, **call.kwargs) if call.kwargs else method(*call.args)

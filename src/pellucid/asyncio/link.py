@@ -23,7 +23,7 @@ from .outgoing import Outgoing
 from .shared import shared_by
 from .timers import Deadlines, Seldom, Timers
 from .tls import Certificate, Farewell, certificate_of
-from .turns import Turns
+from .turns import Reader, Turns
 from .url import Address
 
 __all__ = ["Link"]
@@ -46,13 +46,12 @@ def _after_fork() -> None:
 getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)
 
 
-class Link(asyncio.BufferedProtocol, ABC):
+class Link(Reader, asyncio.BufferedProtocol, ABC):
     """A broker on a transport. What its events mean is told by the class below, `Connection`."""
 
     __slots__ = (
         "__weakref__",
         "_below",
-        "_broker",
         "_calls",
         "_done",
         "_error",
@@ -71,7 +70,6 @@ class Link(asyncio.BufferedProtocol, ABC):
         "_ready",
         "_shared_lines",
         "_transport",
-        "_turns",
         "_woken",
         "certificate",
         "host",
@@ -225,16 +223,6 @@ class Link(asyncio.BufferedProtocol, ABC):
 
     def _turn(self) -> None:
         self._turns.run()
-
-    # What arrives.
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Give the transport room to read into."""
-        return self._broker.get_buffer()
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Take what the transport has read."""
-        self._turns.updated(nbytes)
 
     def _report(self, text: str, cause: BaseException | None = None) -> None:
         self.log.fault(self.peer, text, cause)

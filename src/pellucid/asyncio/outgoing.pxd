@@ -16,7 +16,9 @@ cdef class Outgoing:
     cdef readonly bint paused, releasing
     cdef public object thread
 
+    cpdef send(self, waiter, handle, name, tuple args, dict kwargs)
     cpdef flush(self)
+    @cython.locals(broker=Broker)
     cpdef uncork(self)
     cdef object _write(self)
     cpdef count(self)

@@ -174,9 +174,11 @@ class Outgoing:
     def uncork(self) -> None:
         """Send all that there is. What is released waits a moment for a message to leave with."""
         self._corked = False
-        if self._broker.messages_to_send:
+        broker = self._broker
+        # What is to be sent and not written yet.
+        if broker.ledger.out_bytes > self._unsent:
             self._write()
-        if self._broker.owes:
+        if broker.releases.gone or broker.releases.owed:
             self.release_soon()
 
     def release_soon(self) -> None:

@@ -4,6 +4,9 @@ cimport cython
 
 from ..broker cimport Broker
 from ..events cimport CallCompleted, CallReceived
+from ..ledger cimport Ledger
+from ..releases cimport Releases
+from .calls cimport Calls
 from .outgoing cimport Outgoing
 from .wakeups cimport Wakeups
 
@@ -13,19 +16,25 @@ cdef class Turns:
     cdef Broker _broker
     cdef Outgoing _out
     cdef Wakeups _wakeups
-    cdef object _calls, _finish, _link, _resume
+    cdef Calls _calls
+    cdef object _finish, _link, _resume
     cdef Py_ssize_t _left, _most, _few
     cdef bint _held
     cdef public bint reading, closing, eof
     cdef public object transport
 
-    cpdef updated(self, Py_ssize_t count)
-    @cython.locals(broker=Broker, out=Outgoing, stuck=bint, nested=bint)
+    @cython.locals(broker=Broker, ledger=Ledger, nested=bint, out=Outgoing, releases=Releases, rests=bint, stuck=bint, wakeups=Wakeups)
     cpdef run(self)
     cdef Wakeups _runs(self)
-    cdef object _start(self, CallReceived call)
+    cdef object _drop(self, CallReceived call)
     cdef object _read_or_not(self, bint stuck)
     cdef object _set_reading(self, bint reading)
     cpdef _go_on(self)
     cpdef go_on_soon(self)
     cdef object _hold(self)
+
+
+# A class in Python is below it.
+cdef class Reader:
+    cdef public Broker _broker
+    cdef public Turns _turns

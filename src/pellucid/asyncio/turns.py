@@ -14,7 +14,7 @@ from .calls import Runner, raise_later
 from .outgoing import Outgoing
 from .wakeups import Wakeups
 
-__all__ = ["Turns"]
+__all__ = ["Reader", "Turns"]
 
 
 class _Link(Protocol):
@@ -76,15 +76,10 @@ class Turns:
         self.eof = False
         self.transport: asyncio.Transport | None = None
 
-    def updated(self, count: int) -> None:
-        """Take what the transport has read into the broker's buffer, `count` bytes."""
-        if not self._broker.closed:
-            self._broker.received(count)
-            self.run()
-
     def run(self) -> None:
         """Do all that can be done now."""
         broker, out = self._broker, self._out
+        ledger, releases = broker.ledger, broker.releases
         # A method that ends the connection has a turn inside of the one that started it. Nothing
         # that awaits an answer may go on in the middle of that method.
         nested = out.in_turn
@@ -96,17 +91,32 @@ class Turns:
                     event = broker.next_event(not self.eof)
                 else:
                     event = broker.next_event(self._left > 0 and not self._held)
-                if event is None:
-                    if nested or self._wakeups is None or not self._wakeups.run():
-                        break
-                elif type(event) is CallReceived:
-                    self._start(event)
-                elif type(event) is CallCompleted:
+                kind = type(event)
+                if kind is CallReceived:
+                    if self.closing:
+                        self._drop(event)
+                    else:
+                        self._left -= 1
+                        if not self._calls.start(event):
+                            self._hold()
+                elif kind is CallCompleted:
                     if self._finish is None:
-                        self._finish = self._runs().finish
-                    self._finish(event.waiter, event.value)
+                        self._runs().finish(event.waiter, event.value)
+                    else:
+                        self._finish(event.waiter, event.value)
+                elif event is None:
+                    wakeups = self._wakeups
+                    if nested or wakeups is None:
+                        break
+                    # Where no call waits or runs, all that was read has been looked at.
+                    rests = not (ledger.waiting_bytes or releases.owed or self.eof)
+                    if not wakeups.run():
+                        break
+                    if rests and not (broker._reports or wakeups.waiting):
+                        wakeups.usual = False
+                        break
                 else:
-                    if type(event) is not Ready:
+                    if kind is not Ready:
                         # It may be an error, and who awaits that goes on in the next iteration.
                         self._runs().usual = True
                     self._link._handle(event)
@@ -119,9 +129,14 @@ class Turns:
         finally:
             # Before the last write, so that a reference that dies meanwhile is not overlooked.
             out.in_turn = nested
-        stuck = not broker.wants_data
+        # A call that waits or runs is charged with its bytes, so most turns need not ask.
+        stuck = (ledger.waiting_bytes or releases.owed) and not broker.wants_data
         out.uncork()
-        if (self._left <= self._few or broker.has_waiting) and not self.closing:
+        if (
+            self._left <= self._few
+            or broker._reports
+            or (ledger.waiting_bytes and broker.has_waiting)
+        ) and not self.closing:
             self.go_on_soon()
         if stuck or not self.reading:
             self._read_or_not(stuck)
@@ -141,16 +156,11 @@ class Turns:
         elif not future.done():
             future.set_result(None)
 
-    def _start(self, call: CallReceived) -> None:
-        if self.closing:
-            # Nothing starts behind `close`. But what stays unread hides the answers behind it, and
-            # the method that closes may wait for one.
-            call.wants_answer = False
-            self._broker.answer(call, None)
-            return
-        self._left -= 1
-        if not self._calls.start(call):
-            self._hold()
+    def _drop(self, call: CallReceived) -> None:
+        # Nothing starts behind `close`. But what stays unread hides the answers behind it, and the
+        # method that closes may wait for one.
+        call.wants_answer = False
+        self._broker.answer(call, None)
 
     def _read_or_not(self, stuck: bool) -> None:
         broker = self._broker
@@ -192,3 +202,23 @@ class Turns:
             self._resume.cancel()
             self._resume = None
         self.go_on_soon()
+
+
+class Reader:
+    """What a transport reads into, and the turn for what was read."""
+
+    __slots__ = ("_broker", "_turns")
+
+    _broker: Broker
+    _turns: Turns
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Give the transport room to read into."""
+        return self._broker.get_buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what the transport has read."""
+        broker = self._broker
+        if not broker.closed:
+            broker.received(nbytes)
+            self._turns.run()

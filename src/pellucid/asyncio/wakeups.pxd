@@ -8,7 +8,8 @@ cdef object _NAMES
 @cython.final
 cdef class Wakeups:
     cdef object _loop, _failed
-    cdef list _waiting
+    cdef readonly list waiting
     cdef public bint usual
 
+    cpdef finish(self, future, value)
     cpdef bint run(self) except -1

@@ -28,9 +28,10 @@ class Wakeups:
 
     `failed(loop, error)` is called with what ends the program. Set `usual` when something else of
     this turn waits for the next iteration: all that is finished behind it does so too, in order.
+    `waiting` is what `run` has to do.
     """
 
-    __slots__ = ("_failed", "_loop", "_waiting", "usual")
+    __slots__ = ("_failed", "_loop", "usual", "waiting")
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class Wakeups:
     ) -> None:
         self._loop = loop
         self._failed = failed
-        self._waiting: list[tuple[Callable[..., object], Context, asyncio.Future[Any]]] = []
+        self.waiting: list[tuple[Callable[..., object], Context, asyncio.Future[Any]]] = []
         self.usual = False
 
     def finish(self, future: "asyncio.Future[Any]", value: Any) -> None:
@@ -58,7 +59,7 @@ class Wakeups:
                 callback, context = callbacks[0]
                 if getattr(callback, "__name__", "") in _NAMES or isinstance(callback, Follower):
                     future.remove_done_callback(callback)
-                    self._waiting.append((callback, context, future))
+                    self.waiting.append((callback, context, future))
                     self.usual = False
         future.set_result(value)
 
@@ -67,11 +68,11 @@ class Wakeups:
 
         If there were none the turn is over.
         """
-        waiting = self._waiting
+        waiting = self.waiting
         if not waiting:
             self.usual = False
             return False
-        self._waiting = []
+        self.waiting = []
         for callback, context, future in waiting:
             try:
                 context.run(callback, future)
@@ -85,7 +86,7 @@ class Wakeups:
 
     def put_off(self) -> None:
         """The turn was cut off: run all of them in the next iteration."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         self.usual = False
         for callback, context, future in waiting:
             self._loop.call_soon(callback, future, context=context)
