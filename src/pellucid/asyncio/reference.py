@@ -22,7 +22,10 @@ class RemoteReference(references.RemoteReference):
     __slots__ = ("connection",)
 
     def __init__(self, broker: Broker, luid: int | bytes, connection: "Connection") -> None:
-        super().__init__(broker, luid)
+        # As the class above does: one is made for each object that comes in.
+        self.origin = broker
+        self.luid = luid
+        self.perspective = None
         self.connection = connection
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> "asyncio.Future[Any]":

@@ -91,15 +91,14 @@ class Turns:
                     event = broker.next_event(not self.eof)
                 else:
                     event = broker.next_event(self._left > 0 and not self._held)
-                kind = type(event)
-                if kind is CallReceived:
+                if type(event) is CallReceived:
                     if self.closing:
                         self._drop(event)
                     else:
                         self._left -= 1
                         if not self._calls.start(event):
                             self._hold()
-                elif kind is CallCompleted:
+                elif type(event) is CallCompleted:
                     if self._finish is None:
                         self._runs().finish(event.waiter, event.value)
                     else:
@@ -116,7 +115,7 @@ class Turns:
                         wakeups.usual = False
                         break
                 else:
-                    if kind is not Ready:
+                    if type(event) is not Ready:
                         # It may be an error, and who awaits that goes on in the next iteration.
                         self._runs().usual = True
                     self._link._handle(event)
@@ -130,7 +129,7 @@ class Turns:
             # Before the last write, so that a reference that dies meanwhile is not overlooked.
             out.in_turn = nested
         # A call that waits or runs is charged with its bytes, so most turns need not ask.
-        stuck = (ledger.waiting_bytes or releases.owed) and not broker.wants_data
+        stuck = bool(ledger.waiting_bytes or releases.owed) and not broker.wants_data
         out.uncork()
         if (
             self._left <= self._few
