@@ -23,8 +23,11 @@ cdef class Turns:
     cdef public bint reading, closing, eof
     cdef public object transport
 
-    @cython.locals(broker=Broker, ledger=Ledger, nested=bint, out=Outgoing, releases=Releases, rests=bint, stuck=bint, wakeups=Wakeups)
+    @cython.locals(broker=Broker, ledger=Ledger, may_start=bint, nested=bint, out=Outgoing, releases=Releases, stuck=bint, waits=bint)
     cpdef run(self)
+    @cython.locals(broker=Broker, rests=bint)
+    cdef bint _wake(self, Wakeups wakeups) except -1
+    cdef object _cut_off(self)
     cdef Wakeups _runs(self)
     cdef object _drop(self, CallReceived call)
     cdef object _read_or_not(self, bint stuck)

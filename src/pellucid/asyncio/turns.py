@@ -86,11 +86,9 @@ class Turns:
         out.in_turn = True
         try:
             while True:
-                if self.closing:
-                    # All that comes is dropped, unless that would be the end.
-                    event = broker.next_event(not self.eof)
-                else:
-                    event = broker.next_event(self._left > 0 and not self._held)
+                # Behind `close` all that comes is dropped, unless that would be the end.
+                may_start = not self.eof if self.closing else self._left > 0 and not self._held
+                event = broker.next_event(may_start)
                 if type(event) is CallReceived:
                     if self.closing:
                         self._drop(event)
@@ -104,15 +102,7 @@ class Turns:
                     else:
                         self._finish(event.waiter, event.value)
                 elif event is None:
-                    wakeups = self._wakeups
-                    if nested or wakeups is None:
-                        break
-                    # Where no call waits or runs, all that was read has been looked at.
-                    rests = not (ledger.waiting_bytes or releases.owed or self.eof)
-                    if not wakeups.run():
-                        break
-                    if rests and not (broker._reports or wakeups.waiting):
-                        wakeups.usual = False
+                    if nested or self._wakeups is None or not self._wake(self._wakeups):
                         break
                 else:
                     if type(event) is not Ready:
@@ -120,10 +110,7 @@ class Turns:
                         self._runs().usual = True
                     self._link._handle(event)
         except BaseException:
-            # Whoever ends the program waits for its tasks, and they would wait for ever.
-            if self._wakeups is not None:
-                self._wakeups.put_off()
-            self.go_on_soon()
+            self._cut_off()
             raise
         finally:
             # Before the last write, so that a reference that dies meanwhile is not overlooked.
@@ -131,14 +118,29 @@ class Turns:
         # A call that waits or runs is charged with its bytes, so most turns need not ask.
         stuck = bool(ledger.waiting_bytes or releases.owed) and not broker.wants_data
         out.uncork()
-        if (
-            self._left <= self._few
-            or broker._reports
-            or (ledger.waiting_bytes and broker.has_waiting)
-        ) and not self.closing:
+        waits = broker._reports or (ledger.waiting_bytes and broker.has_waiting)
+        if (waits or self._left <= self._few) and not self.closing:
             self.go_on_soon()
         if stuck or not self.reading:
             self._read_or_not(stuck)
+
+    def _wake(self, wakeups: Wakeups) -> bool:
+        # Tells whether there may be more to do. Where no call waits or runs, all that was read has
+        # been looked at, and what goes on reads nothing.
+        broker = self._broker
+        rests = not (broker.ledger.waiting_bytes or broker.releases.owed or self.eof)
+        if not wakeups.run():
+            return False
+        if rests and not (broker._reports or wakeups.waiting):
+            wakeups.usual = False
+            return False
+        return True
+
+    def _cut_off(self) -> None:
+        # Whoever ends the program waits for its tasks, and they would wait for ever.
+        if self._wakeups is not None:
+            self._wakeups.put_off()
+        self.go_on_soon()
 
     def _runs(self) -> Wakeups:
         if self._wakeups is None:
