@@ -118,7 +118,9 @@ LONG_FILES: dict[str, str] = {
 }
 LONG_FUNCTIONS: dict[str, str] = {
     "asyncio/link.py: Link.__init__": "a list of attributes, each with its beginning",
-    "broker.py: Broker.__init__": "as above",
+    "asyncio/turns.py: Turns.run": "one loop over the events, and what comes behind it",
+    "broker.py: Broker.__init__": "a list of attributes, each with its beginning",
+    "broker.py: Broker.next_event": "one loop over all that there may be to tell of",
     "usual.py: atoms": "one loop over all kinds: a call for each would cost more than it does",
 }
 

@@ -44,7 +44,8 @@ cdef class Framer:
     cdef object _parts
     cdef bytes _chunk
     cdef bint _in_place
-    cdef Py_ssize_t _held, _filled, _start, _pos, _queued
+    cdef readonly Py_ssize_t _held
+    cdef Py_ssize_t _filled, _start, _pos, _queued
     cdef int64_t _need, _items, _skip, _prefix
     cdef int _digits
 

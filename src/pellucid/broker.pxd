@@ -24,6 +24,7 @@ cdef class Broker:
     cdef readonly Exports exports
     cdef readonly Releases releases
     cdef public object root, tracebacks
+    cdef public Py_ssize_t patience
     cdef bint _is_server, _usual
     cdef object _dialect, _dialects, _wake, _error_value, _eof
     cdef readonly object _reports, _last_request
@@ -38,7 +39,7 @@ cdef class Broker:
     cpdef receive_data(self, data)
     @cython.locals(releases=Releases, ledger=Ledger)
     cdef bint _may_read(self) except -1
-    @cython.locals(waiting=Waiting, data=bytes, start=Py_ssize_t)
+    @cython.locals(waiting=Waiting, data=bytes, start=Py_ssize_t, silent=Py_ssize_t)
     cpdef next_event(self, bint start_calls=*)
     @cython.locals(decoder=Decoder, message=Message, command=int)
     cdef object _message(self, bytes data, bint start_calls)

@@ -31,6 +31,7 @@ from .events import (
     CallReceived,
     Closed,
     Event,
+    Paused,
     PeerFault,
     Ready,
     Unobserved,
@@ -99,6 +100,7 @@ class Broker:
         "face",
         "ledger",
         "limits",
+        "patience",
         "ready",
         "registry",
         "releases",
@@ -150,6 +152,8 @@ class Broker:
         # A deque when there is one.
         self._reports: deque[Event] | tuple[()] = ()
         self._eof: BaseException | None = None
+        # Who sets it gets Paused after so many messages that give no event, and asks again.
+        self.patience = 0
         self.root: RemoteReference | None = None
         if root is not None:
             self.exports.publish(ROOT, root)
@@ -261,7 +265,11 @@ class Broker:
         for `start_calls`, and all that came behind it waits as well.
         """
         waiting = self._waiting
+        silent = -1
         while True:
+            silent += 1
+            if silent and silent == self.patience:
+                return _PAUSED
             if self._reports:
                 return self._reports.popleft()
             if self.closed:
@@ -809,6 +817,7 @@ class Broker:
 
 
 _ABANDONED: Final = object()
+_PAUSED: Final = Paused()
 
 
 def _why(error: BaseException | None) -> str:

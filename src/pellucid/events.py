@@ -8,6 +8,7 @@ __all__ = [
     "CallReceived",
     "Closed",
     "Event",
+    "Paused",
     "PeerFault",
     "Ready",
     "Released",
@@ -100,6 +101,12 @@ class PeerFault:
         self.cause: Final = cause
 
 
+class Paused:
+    """Much was read that nobody is told of. Ask again when others have had their turn."""
+
+    __slots__ = ()
+
+
 class Unobserved:
     """The other side has no copy of the cache `target` any more, or the connection is over.
 
@@ -142,5 +149,13 @@ class Closed:
 
 
 Event = (
-    Ready | CallReceived | CallCompleted | CallFailed | PeerFault | Released | Unobserved | Closed
+    Ready
+    | CallReceived
+    | CallCompleted
+    | CallFailed
+    | PeerFault
+    | Paused
+    | Released
+    | Unobserved
+    | Closed
 )

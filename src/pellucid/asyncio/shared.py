@@ -6,6 +6,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..outbox import Pens
+from .line import Line
 from .timers import Deadlines
 
 __all__ = ["Shared", "shared_by"]
@@ -19,14 +20,15 @@ _TIMES = 64
 class Shared:
     """What the connections of one loop have in common. It keeps neither them nor the loop alive.
 
-    One `buffer` serves all reads, and `pens` write their messages.
+    One `buffer` serves all reads, `pens` write their messages, and long turns wait in `line`.
     """
 
-    __slots__ = ("_openings", "buffer", "pens")
+    __slots__ = ("_openings", "buffer", "line", "pens")
 
     def __init__(self) -> None:
         self.buffer = memoryview(bytearray(_BUFFER_BYTES))
         self.pens = Pens()
+        self.line = Line()
         # Those whose dialect is not agreed, by the time that they have.
         self._openings: dict[float, Deadlines] = {}
 

@@ -20,10 +20,11 @@ cdef class Turns:
     cdef object _finish, _link, _resume
     cdef Py_ssize_t _left, _most, _few
     cdef bint _held
-    cdef public bint reading, closing, eof
+    cdef object _line
+    cdef public bint reading, closing, eof, long, queued
     cdef public object transport
 
-    @cython.locals(broker=Broker, ledger=Ledger, may_start=bint, nested=bint, out=Outgoing, releases=Releases, stuck=bint, waits=bint)
+    @cython.locals(broker=Broker, ledger=Ledger, may_start=bint, cut=bint, over=double, nested=bint, out=Outgoing, releases=Releases, stuck=bint, waits=bint)
     cpdef run(self)
     @cython.locals(broker=Broker, rests=bint)
     cdef bint _wake(self, Wakeups wakeups) except -1
@@ -31,6 +32,7 @@ cdef class Turns:
     cdef Wakeups _runs(self)
     cdef object _drop(self, CallReceived call)
     cdef object _read_or_not(self, bint stuck)
+    cpdef stop_reading(self)
     cdef object _set_reading(self, bint reading)
     cpdef _go_on(self)
     cpdef go_on_soon(self)

@@ -1,20 +1,29 @@
 """Turns: what was read becomes methods that start and calls that are done, and the replies leave.
 
-No more calls start in one iteration of the loop than `limits.calls_per_turn`, so that other
-connections get theirs.
+No more calls start in one iteration of the loop than `limits.calls_per_turn`, and a turn that may
+be long has its time, so that other connections get theirs.
 """
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
+from time import perf_counter
 from typing import Any, Protocol
 
 from ..broker import Broker
-from ..events import CallCompleted, CallReceived, Event, Ready
+from ..events import CallCompleted, CallReceived, Event, Paused, Ready
 from .calls import Runner, raise_later
+from .line import LONG, TURN_TIME, Line
 from .outgoing import Outgoing
+from .shared import shared_by
 from .wakeups import Wakeups
 
 __all__ = ["Reader", "Turns"]
+
+# So many messages that start and finish no call are looked at between two looks at the time.
+_PATIENCE = 50
+# So many calls that wait may be had in a turn that nobody has to wait for.
+_FEW = 10
 
 
 class _Link(Protocol):
@@ -39,6 +48,7 @@ class Turns:
         "_finish",
         "_held",
         "_left",
+        "_line",
         "_link",
         "_most",
         "_out",
@@ -46,6 +56,8 @@ class Turns:
         "_wakeups",
         "closing",
         "eof",
+        "long",
+        "queued",
         "reading",
         "transport",
     )
@@ -71,6 +83,11 @@ class Turns:
         # A task was made for a call: no other may start before its first line has run.
         self._held = False
         self._resume: asyncio.Handle | None = None
+        # A turn that may be long has its time, and waits in line with those of other connections.
+        self._line: Line = shared_by(link._loop).line
+        self.long = False
+        self.queued = False
+        broker.patience = _PATIENCE
         self.reading = True
         self.closing = False
         self.eof = False
@@ -80,6 +97,8 @@ class Turns:
         """Do all that can be done now."""
         broker, out = self._broker, self._out
         ledger, releases = broker.ledger, broker.releases
+        over = perf_counter() + TURN_TIME if self.long else 0.0
+        cut = False
         # A method that ends the connection has a turn inside of the one that started it. Nothing
         # that awaits an answer may go on in the middle of that method.
         nested = out.in_turn
@@ -104,11 +123,17 @@ class Turns:
                 elif event is None:
                     if nested or self._wakeups is None or not self._wake(self._wakeups):
                         break
-                else:
+                elif type(event) is not Paused:
                     if type(event) is not Ready:
                         # It may be an error, and who awaits that goes on in the next iteration.
                         self._runs().usual = True
                     self._link._handle(event)
+                # What is told of the end is told at once.
+                if over and perf_counter() > over and not broker.closed:
+                    cut = True
+                    if not nested and self._wakeups is not None:
+                        self._wakeups.run()
+                    break
         except BaseException:
             self._cut_off()
             raise
@@ -118,11 +143,15 @@ class Turns:
         # A call that waits or runs is charged with its bytes, so most turns need not ask.
         stuck = bool(ledger.waiting_bytes or releases.owed) and not broker.wants_data
         out.uncork()
-        waits = broker._reports or (ledger.waiting_bytes and broker.has_waiting)
+        waits = bool(broker._reports or (ledger.waiting_bytes and broker.has_waiting))
         if (waits or self._left <= self._few) and not self.closing:
             self.go_on_soon()
-        if stuck or not self.reading:
+        if cut:
+            self._line.again(self)
+        elif stuck or not self.reading:
             self._read_or_not(stuck)
+        # What comes in pieces may be much when it is there.
+        self.long = cut or ledger.calls_waiting > _FEW or broker._framer._held > 0
 
     def _wake(self, wakeups: Wakeups) -> bool:
         # Tells whether there may be more to do. Where no call waits or runs, all that was read has
@@ -171,14 +200,21 @@ class Turns:
             # What was released made room for what is read already; each turn releases some.
             self.go_on_soon()
 
+    def stop_reading(self) -> None:
+        """Read nothing until the turn that this waits for."""
+        if self.reading:
+            self._set_reading(False)
+
     def _set_reading(self, reading: bool) -> None:
         if self.transport is None or self.transport.is_closing():
             return
         self.reading = reading
-        if reading:
-            self.transport.resume_reading()
-        else:
-            self.transport.pause_reading()
+        # One of uvloop may be closed already and not closing.
+        with suppress(RuntimeError):
+            if reading:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
 
     # Only `_go_on` makes room for more starts, once in an iteration of the loop. It is scheduled
     # when half of the room is used, so that a few calls cost nothing.
@@ -187,7 +223,10 @@ class Turns:
         self._resume = None
         self._held = False
         self._left = self._most
-        self.run()
+        if self.long:
+            self._line.turn(self, self._link._loop)
+        else:
+            self.run()
 
     def go_on_soon(self) -> None:
         """Have another turn in the next iteration of the loop."""
@@ -219,7 +258,13 @@ class Reader:
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what the transport has read."""
-        broker = self._broker
-        if not broker.closed:
-            broker.received(nbytes)
-            self._turns.run()
+        broker, turns = self._broker, self._turns
+        if broker.closed:
+            return
+        broker.received(nbytes)
+        if nbytes <= LONG and not turns.long:
+            turns._line.active = True
+            turns.run()
+        else:
+            turns.long = True
+            turns._line.turn(turns, turns._link._loop)

@@ -1,0 +1,90 @@
+"""The line in which the long turns of one loop wait, so that the short ones need not.
+
+Whoever sends little at a time has its turn at once. Whoever sends much shares one turn in each
+iteration of the loop with all others who do, and gives way when its time is over. So one peer, or a
+thousand, can't delay the others for longer than that and one message more.
+"""
+
+import asyncio
+from collections import deque
+from contextvars import Context
+from time import perf_counter
+from typing import Protocol
+
+__all__ = ["LONG", "TURN_TIME", "Line"]
+
+# A read of more bytes may make a long turn. Most calls and answers are shorter.
+LONG = 4096
+
+# So many seconds a long turn has. An iteration of the loop costs a twentieth of it.
+TURN_TIME = 0.001
+
+# A turn that took longer, because of one message, is followed by a rest of so many times its
+# length if somebody has short turns meanwhile: 99 of a hundred calls of theirs don't meet one.
+_TOO_LONG = 0.005
+_REST = 20
+_LONGEST_REST = 1.0
+
+
+class _Turns(Protocol):
+    queued: bool
+
+    def run(self) -> None: ...
+
+    def stop_reading(self) -> None: ...
+
+
+class Line:
+    """The line of one loop. Set `active` in each short turn."""
+
+    __slots__ = ("_busy", "_context", "_waiting", "active")
+
+    def __init__(self) -> None:
+        # A turn was had in this iteration, or a rest goes on.
+        self._busy = False
+        self._waiting: deque[_Turns] = deque()
+        self.active = False
+        # That of a call would be kept until the timer is over.
+        self._context = Context()
+
+    def turn(self, turns: _Turns, loop: asyncio.AbstractEventLoop) -> None:
+        """Let a connection have its turn now, or when those before it have had theirs."""
+        if self._busy or self._waiting:
+            self.again(turns)
+        else:
+            self._run(turns, loop)
+
+    def again(self, turns: _Turns) -> None:
+        """Have it wait behind all others. It reads nothing until then."""
+        if not turns.queued:
+            turns.queued = True
+            turns.stop_reading()
+            self._waiting.append(turns)
+
+    def _run(self, turns: _Turns, loop: asyncio.AbstractEventLoop) -> None:
+        others, self._busy, self.active = self.active, True, False
+        began = perf_counter()
+        try:
+            turns.run()
+        finally:
+            taken = perf_counter() - began
+            if others and taken > _TOO_LONG:
+                over = loop.time() + min(taken * _REST, _LONGEST_REST)
+                loop.call_later(taken, self._rest, loop, taken, over, context=self._context)
+            else:
+                loop.call_soon(self._next, loop, context=self._context)
+
+    def _rest(self, loop: asyncio.AbstractEventLoop, taken: float, over: float) -> None:
+        """Go on if nobody was active meanwhile, or when it is over."""
+        if self.active and loop.time() < over:
+            self.active = False
+            loop.call_later(taken, self._rest, loop, taken, over, context=self._context)
+        else:
+            self._next(loop)
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._busy = False
+        if self._waiting:
+            turns = self._waiting.popleft()
+            turns.queued = False
+            self._run(turns, loop)
