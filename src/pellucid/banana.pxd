@@ -36,10 +36,10 @@ cpdef Py_ssize_t skip_item(bytes data, Py_ssize_t pos) except -1
 cdef class Framer:
     cdef public object dialect
     cdef readonly object broken
-    cdef readonly int64_t examined, copied
+    cdef readonly int64_t examined, copied, messages, items
     cdef public int digits
     cdef int64_t _string_bytes, _list_items, _item_limit, _message_bytes
-    cdef object _shared, _view, _chunks
+    cdef object _shared, _view, _chunks, _later
     cdef bytearray _last
     cdef object _parts
     cdef bytes _chunk
@@ -49,6 +49,9 @@ cdef class Framer:
     cdef int64_t _need, _items, _skip, _prefix
     cdef int _digits
 
+    cdef object _hold_to(self, limits, bint least=*)
+    cpdef use(self, limits)
+    cpdef close(self)
     cpdef discard(self)
     cpdef feed(self, chunk)
     cpdef get_buffer(self)

@@ -291,25 +291,56 @@ class Framer:
 
     __slots__ = (
         "_chunk", "_chunks", "_digits", "_filled", "_held", "_in_place", "_item_limit", "_items",
-        "_last", "_list_items", "_message_bytes", "_need", "_parts", "_pos", "_prefix", "_queued",
-        "_shared", "_skip", "_start", "_string_bytes", "_view",
-        "broken", "copied", "dialect", "digits", "examined",
+        "_last", "_later", "_list_items", "_message_bytes", "_need", "_parts", "_pos", "_prefix",
+        "_queued", "_shared", "_skip", "_start", "_string_bytes", "_view",
+        "broken", "copied", "dialect", "digits", "examined", "items", "messages",
     )  # fmt: skip
 
     def __init__(self, dialect: Dialect, limits: Limits, buffer: memoryview | None = None) -> None:
         self.dialect = dialect  # may be set between two items
-        self.digits = -(-limits.integer_bits // 7)  # so many a prefix may have
+        self.digits = 0  # so many a prefix may have
         self.broken: PBError | None = None
         self.examined = self.copied = 0
-        self._string_bytes = limits.string_bytes
-        self._list_items = limits.list_items
-        self._item_limit = min(limits.items, _HUGE)
-        self._message_bytes = min(limits.message_bytes, _HUGE)
+        # How many items were given so far, and how many were in the last one, at all depths.
+        self.messages = self.items = 0
+        self._string_bytes = self._list_items = self._item_limit = self._message_bytes = 0
+        # What holds from the end of the item on that is not complete.
+        self._later: Limits | None = None
+        self._hold_to(limits)
         self._shared = buffer
         # What get_buffer gave out, and whether it is a part of _last.
         self._view: memoryview | None = None
         self._in_place = False
         self.discard()
+
+    def _hold_to(self, limits: Limits, least: int = 0) -> None:
+        """Hold what comes to these limits; with `least` 1 to those that held before, if larger."""
+        self.digits = max(-(-limits.integer_bits // 7), self.digits * least)
+        self._string_bytes = max(limits.string_bytes, self._string_bytes * least)
+        self._list_items = max(limits.list_items, self._list_items * least)
+        self._item_limit = max(min(limits.items, _HUGE), self._item_limit * least)
+        self._message_bytes = max(min(limits.message_bytes, _HUGE), self._message_bytes * least)
+
+    def use(self, limits: Limits) -> None:
+        """Hold what comes to these limits.
+
+        An item of which a part has been looked at may be what the larger ones allow.
+        """
+        begun = self.is_amid or self._pos != self._start
+        self._later = limits if begun else None
+        self._hold_to(limits, begun)
+
+    @property
+    def is_amid(self) -> bool:
+        """Tell whether all that came has been looked at, or taken, but for a part of an item."""
+        return self._held > 0
+
+    def close(self) -> None:
+        """Drop all that is held, and take in nothing more."""
+        self.discard()
+        self._view = self._later = None
+        if self.broken is None:
+            self.broken = RemoteProtocolError("nothing more is taken in")
 
     def discard(self) -> None:
         """Drop all that is held. What comes next is taken for the beginning of an item."""
@@ -377,6 +408,8 @@ class Framer:
         view = self._view
         self._view = None
         if view is None or not 0 <= n <= len(view):
+            if self.broken is not None:
+                return
             raise ValueError(f"{n} bytes can't have been received")
         if self._in_place:
             self._in_place = False
@@ -397,6 +430,7 @@ class Framer:
 
     def skip(self, end: int) -> None:
         """Go to `end`, behind the item at the place that `fresh` gave."""
+        self.messages += 1
         self.examined += end - self._start
         if end == len(self._chunk):
             self._chunk = b""
@@ -416,7 +450,12 @@ class Framer:
             if not self._next_chunk():
                 return None
         self._need = 1
+        self.messages += 1
+        self.items = self._items
         self._items = 0
+        if self._later is not None:
+            self._hold_to(self._later)
+            self._later = None
         data = self._chunk
         start = self._start
         pos = self._start = self._pos

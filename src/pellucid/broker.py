@@ -182,6 +182,38 @@ class Broker:
         """The references to the other side's objects that are alive here."""
         return self._tables.imports
 
+    def use_limits(self, limits: Limits) -> None:
+        """Hold the connection to other limits from now on.
+
+        What is over one of them already stays, and nothing is added. A message that came in part
+        may be what the larger ones of both allow. What the face looks at itself, as times, it has
+        to look at again.
+        """
+        self.limits = limits
+        self.ledger.use(limits)
+        self._framer.use(limits)
+        self._tables.follow()
+        self._outbox.follow()
+        self._usual = self.ready and usual.fits(limits, self._dialect)
+
+    # For a face that bounds what its connections hold together, and how long a message may take.
+
+    @property
+    def held_bytes(self) -> int:
+        """What is held for the other side: what came and was not taken, what runs, what leaves."""
+        ledger = self.ledger
+        return self._framer.buffered + ledger.waiting_bytes + ledger.out_bytes
+
+    @property
+    def messages_read(self) -> int:
+        """How many messages have come, the agreement on the dialect being one of them."""
+        return self._framer.messages
+
+    @property
+    def is_mid_message(self) -> bool:
+        """Tell whether a part of a message has come, and nothing but the other side delays it."""
+        return self._framer.is_amid and self._may_read()
+
     def wake(self) -> None:
         """Tell the face that there is something to ask for. Any thread, at any time."""
         if self._wake is not None:
@@ -303,7 +335,7 @@ class Broker:
                     continue
                 event = self._message(data, start_calls) if self.ready else self._open(data)
             except (RemoteProtocolError, LimitExceeded) as error:
-                self._end(error)
+                self._end(_bare(error))
                 continue
             if event is not None:
                 return event
@@ -434,6 +466,12 @@ class Broker:
                 args, kwargs = messages.arguments(message.decoder)
         except (Error, InsecureJelly, LimitExceeded) as error:
             return self._refuse_call(message, data, error)
+        except BaseException:
+            # Nobody may wait for ever.
+            fault = self._refuse_call(message, data, InsecureJelly("reading it was interrupted"))
+            if fault is not None:
+                self._tell(fault)
+            raise
         if self.closed:
             return None  # By a class that was asked to take its state.
         decoder = message.decoder
@@ -701,7 +739,7 @@ class Broker:
             outbox.error(request, error, traceback, perspective)
         except LimitExceeded as end:
             # The number of the call alone is too large. Nobody may wait for ever.
-            self._end(end)
+            self._end(_bare(end))
         outbox.send_later()
 
     # Values by themselves, for those who put messages together on their own.
@@ -802,7 +840,7 @@ class Broker:
         if self.closed:
             return
         self.closed = True
-        self._framer.discard()
+        self._framer.close()
         self._outbox.close()
         self._waiting.clear()
         for waiter in self._pending.values():
@@ -818,6 +856,12 @@ class Broker:
 
 _ABANDONED: Final = object()
 _PAUSED: Final = Paused()
+
+
+def _bare(error: PBError) -> PBError:
+    """Give an error without what was at hand when it was found, which holds what was received."""
+    error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _why(error: BaseException | None) -> str:

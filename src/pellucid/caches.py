@@ -112,6 +112,10 @@ class CacheExports:
     def __len__(self) -> int:
         return len(self._by_luid) + len(self._leaving)
 
+    def follow(self) -> None:
+        """The limits of the ledger are others now."""
+        self._remembered.use(self._ledger.limits.remembered_ids)
+
     def snapshot(self) -> dict[int, tuple[Any, int]]:
         """Give what the other side has copies of, by id, and how often each was counted."""
         return {luid: (sent.obj, sent.count) for luid, sent in self._by_luid.items()}

@@ -17,5 +17,6 @@ cdef class Ledger:
     cdef readonly int64_t most_calls_pending, most_calls_running, most_calls_waiting
     cdef readonly int64_t most_waiting_bytes, most_out_bytes
 
+    cpdef use(self, limits)
     cpdef bint may_start(self)
     cpdef bint may_wait(self)

@@ -50,11 +50,15 @@ class Ledger:
     )
 
     def __init__(self, limits: Limits) -> None:
-        self.limits = limits
         self.references_held = self.references_exported = 0
         self.caches_held = self.caches_exported = 0
         self.calls_pending = self.calls_running = self.calls_waiting = 0
         self.waiting_bytes = self.out_bytes = 0
+        self.use(limits)
+
+    def use(self, limits: Limits) -> None:
+        """Hold the accounts to these limits from now on. What is charged stays charged."""
+        self.limits = limits
         self.most_calls_pending = min(limits.calls_pending, _NONE)
         self.most_calls_running = min(limits.calls_running, _NONE)
         self.most_calls_waiting = min(limits.calls_waiting, _NONE)

@@ -120,6 +120,13 @@ class Outbox:
         pens, limits = self._pen.pens, self._ledger.limits
         self._pen = Pen(dialect, limits, None) if pens is None else pens.find(dialect, limits)
 
+    def follow(self) -> None:
+        """The limits of the ledger are others now."""
+        if self.is_writing():
+            self.put_off(self.follow)
+        else:
+            self.use(self._pen.encoder.dialect)
+
     def is_writing(self) -> bool:
         """Tell whether a message is being written, further down the stack."""
         return self._pen.owner is self
@@ -150,20 +157,23 @@ class Outbox:
 
     def write(self, data: bytes) -> None:
         """Take in what is written already."""
-        self._out.append(data)
-        self._ledger.out_bytes += len(data)
+        if not self.closed:
+            self._out.append(data)
+            self._ledger.out_bytes += len(data)
 
     def take(self) -> bytes:
         """Give all that is to be sent, and forget it here."""
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
-        self._ledger.out_bytes -= len(data)
+        if not self.closed:
+            self._ledger.out_bytes -= len(data)
         return data
 
     def left(self, count: int) -> None:
         """Tell that of all that `take` gave, `count` bytes have not left yet."""
-        self._ledger.out_bytes += count - self._left
-        self._left = count
+        if not self.closed:
+            self._ledger.out_bytes += count - self._left
+            self._left = count
 
     def release(self) -> None:
         """Write what is owed, or some of it."""
@@ -351,8 +361,12 @@ class Outbox:
             self._sends_later = False
 
     def close(self) -> None:
-        """The connection is over: what is written still goes out, and nothing more is."""
+        """The connection is over: what is written still goes out, and nothing more is.
+
+        It is charged no longer, as nobody may tell when the last of it has left.
+        """
         self.closed = True
+        self._ledger.out_bytes = 0
         self.later = ()
 
 

@@ -31,6 +31,7 @@ cdef class Remembered:
     cdef Py_ssize_t _most
     cdef object _by_luid
 
+    cpdef use(self, most)
     cpdef add(self, luid, obj)
     cpdef find(self, luid)
     cpdef clear(self)
@@ -55,6 +56,7 @@ cdef class Exports:
     cdef Remembered _remembered
     cdef bint _open
 
+    cpdef follow(self)
     cpdef dict snapshot(self)
     cpdef publish(self, name, obj)
     @cython.locals(export=_Export)

@@ -132,9 +132,13 @@ class Remembered:
     __slots__ = ("_by_luid", "_most")
 
     def __init__(self, most: int) -> None:
+        self.use(most)
+        self._by_luid: OrderedDict[int | bytes, Callable[[], Any]] = OrderedDict()
+
+    def use(self, most: int) -> None:
+        """Remember so many from now on."""
         # It may be more than a C integer holds.
         self._most = min(most, sys.maxsize)
-        self._by_luid: OrderedDict[int | bytes, Callable[[], Any]] = OrderedDict()
 
     def add(self, luid: int | bytes, obj: Any) -> None:
         """Remember an object."""
@@ -214,6 +218,11 @@ class Exports:
 
     def __len__(self) -> int:
         return len(self._by_luid)
+
+    def follow(self) -> None:
+        """The limits of the ledger are others now."""
+        if self._remembered is not None:
+            self._remembered.use(self.ledger.limits.remembered_ids)
 
     def snapshot(self) -> dict[int | bytes, tuple[Any, int]]:
         """Give what the other side may use, by id or name, and how often each was counted."""

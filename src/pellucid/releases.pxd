@@ -11,6 +11,7 @@ cdef class Releases:
     cdef bint _open
     cdef public object received
 
+    cpdef use(self, limits)
     cpdef wake(self)
     cpdef settle(self)
     cpdef owe(self, debt, Py_ssize_t count)

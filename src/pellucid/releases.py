@@ -56,6 +56,10 @@ class Releases:
         self._open = True
         self.received: list[Received] | tuple[()] = ()
 
+    def use(self, limits: Limits) -> None:
+        """Hold to these limits from now on."""
+        self._limits = limits
+
     def report(self, gone: Gone) -> None:
         """Something went away.
 

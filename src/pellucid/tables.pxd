@@ -17,6 +17,7 @@ cdef class Tables:
     cdef object _make_observer, _make_reference, _report, _cache_exports, _cache_imports
     cdef bint _open
 
+    cpdef follow(self)
     cpdef clear(self)
     cpdef home(self, reference)
     cpdef home_cache(self, obj)

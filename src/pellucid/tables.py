@@ -87,6 +87,13 @@ class Tables:
             self._cache_imports = CacheImports(self.exports.ledger, self.releases)
         return self._cache_imports
 
+    def follow(self) -> None:
+        """The limits of the ledger are others now."""
+        self.releases.use(self.exports.ledger.limits)
+        self.exports.follow()
+        if self._cache_exports is not None:
+            self._cache_exports.follow()
+
     def clear(self) -> None:
         """The connection is over: forget everything, and tell whom it concerns."""
         self._open = False
