@@ -1,6 +1,7 @@
 # The C types of broker.py.
 
 cimport cython
+from libc.stdint cimport int64_t
 
 from pellucid cimport usual
 from .banana cimport Framer
@@ -15,6 +16,9 @@ from .tables cimport Tables
 from .waiting cimport Waiting
 
 
+cdef int64_t _ITEM_BYTES, _CONTAINER_BYTES, _USUAL_BYTES
+
+
 @cython.final
 cdef class Broker:
     cdef object __weakref__
@@ -25,7 +29,7 @@ cdef class Broker:
     cdef readonly Releases releases
     cdef public object root, tracebacks
     cdef public Py_ssize_t patience
-    cdef bint _is_server, _usual
+    cdef bint _is_server, _usual, _is_full
     cdef object _dialect, _dialects, _wake, _error_value, _eof
     cdef readonly object _reports, _last_request
     cdef Framer _framer
@@ -47,7 +51,7 @@ cdef class Broker:
                    call=CallReceived)
     cdef object _usual_message(self, Py_ssize_t start, bint start_calls)
     cdef object _usual_references(self, list values, list ids)
-    @cython.locals(update=bint, call=CallReceived)
+    @cython.locals(update=bint, call=CallReceived, items=int64_t, decoder=Decoder)
     cdef object _call_arrived(self, Message message, bytes data, bint start_calls)
     cdef object _refuse_call(self, Message message, bytes data, error)
     @cython.locals(failed=bint)

@@ -53,6 +53,13 @@ __all__ = ["Broker"]
 
 ROOT: Final = b"root"
 
+# About what is made of a message while its call waits or runs: an integer takes 32 bytes, and an
+# empty set, the largest that a few bytes can ask for, takes 224.
+_ITEM_BYTES: Final = 32
+_CONTAINER_BYTES: Final = 160
+# Where nothing is counted each byte counts so often: four of them can be an empty dictionary, which
+# takes 72.
+_USUAL_BYTES: Final = 16
 
 _LIMITS: Final = Limits()
 # Nothing is ever put in.
@@ -86,6 +93,7 @@ class Broker:
         "_eof",
         "_error_value",
         "_framer",
+        "_is_full",
         "_is_server",
         "_last_request",
         "_outbox",
@@ -135,6 +143,8 @@ class Broker:
         self.face = face
         self.ready = self._usual = False
         self.closed = False
+        # It was said that no more results are sent.
+        self._is_full = False
         self._is_server = role == "server"
         self._dialects = tuple(dialects)
         self._framer = Framer(NONE, self.limits, buffer)
@@ -408,7 +418,7 @@ class Broker:
             ):
                 return False
             framer.skip(end)
-            size = end - start
+            size = _USUAL_BYTES * (end - start)
             call = CallReceived(target, name, tuple(values), {}, request, wants_answer, size)
             return call if self._waiting.begin(call, False, start_calls) else True
         if request is None:
@@ -440,6 +450,7 @@ class Broker:
         self, message: messages.Message, data: bytes, start_calls: bool
     ) -> Event | None:
         update = message.command == CACHEMESSAGE
+        items = self._framer.items
         luid = message.subject
         if type(luid) is not int and type(luid) is not bytes:
             luid = None
@@ -465,6 +476,9 @@ class Broker:
             else:
                 args, kwargs = messages.arguments(message.decoder)
         except (Error, InsecureJelly, LimitExceeded) as error:
+            if message.decoder.over:
+                # To refuse it would take as long as to read it.
+                raise
             return self._refuse_call(message, data, error)
         except BaseException:
             # Nobody may wait for ever.
@@ -484,7 +498,7 @@ class Broker:
             kwargs,
             message.request,
             message.wants_answer,
-            len(data),
+            len(data) + _ITEM_BYTES * items + _CONTAINER_BYTES * decoder.containers,
             perspective,
         )
         return call if self._waiting.begin(call, update, start_calls) else None
@@ -522,6 +536,10 @@ class Broker:
         try:
             value = message.decoder.value("error" if failed else "result")
         except (InsecureJelly, LimitExceeded) as error:
+            if message.decoder.over:
+                if waiter is not _ABANDONED:
+                    self._tell(CallFailed(waiter, error.with_traceback(None)))
+                raise
             self._refuse(data, message.start, 1)
             if waiter is _ABANDONED:
                 return None
@@ -686,15 +704,21 @@ class Broker:
         """Answer a call. If `value` can't be sent, that is the answer, and it is given back.
 
         `refused(error)` may make another error of that for the other side. While a message is being
-        written the answer waits for its end, and nothing is given back.
+        written the answer waits for its end, and nothing is given back. Where twice as much as
+        `limits.out_bytes` waits to be sent, the answer is a short error, of which PeerFault tells
+        once.
         """
         outbox = self._outbox
         if outbox.is_writing():
             outbox.put_off(partial(self.answer, call, value, refused))
             return None
-        self.ledger.calls_running -= 1
-        self.ledger.waiting_bytes -= call.size
+        ledger = self.ledger
+        ledger.calls_running -= 1
+        ledger.waiting_bytes -= call.size
         if self.closed or not call.wants_answer:
+            return None
+        if ledger.out_bytes >= ledger.enough_out_bytes:
+            self._answer_shortly(call.request)
             return None
         try:
             outbox.answer(call.request, value, call.perspective)
@@ -721,11 +745,30 @@ class Broker:
         if self._outbox.is_writing():
             self._outbox.put_off(partial(self.fail, call, error, traceback))
             return
-        self.ledger.calls_running -= 1
-        self.ledger.waiting_bytes -= call.size
-        if not self.closed and call.wants_answer:
+        ledger = self.ledger
+        ledger.calls_running -= 1
+        ledger.waiting_bytes -= call.size
+        if self.closed or not call.wants_answer:
+            return
+        if ledger.out_bytes >= ledger.enough_out_bytes:
+            self._answer_shortly(call.request)
+        else:
             shown = traceback if self.tracebacks else None
             self._error(call.request, error, shown, call.perspective)
+
+    def _answer_shortly(self, request: bytes) -> None:
+        """Answer a call that ran: so much waits to be sent that its result can't be added."""
+        ledger = self.ledger
+        if not self._is_full:
+            self._is_full = True
+            self._report(
+                PeerFault(
+                    "the peer takes no answers: calls get an error in place of their results "
+                    f"(limits.out_bytes is {ledger.limits.out_bytes}, and twice as much waits)"
+                )
+            )
+        text = "too many bytes are waiting to be sent"
+        self._error(request, LimitExceeded(text, limit="out_bytes", value=ledger.out_bytes))
 
     def _error(
         self,

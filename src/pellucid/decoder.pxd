@@ -21,7 +21,9 @@ cdef class Decoder:
     cdef public Py_ssize_t pos
     cdef bytes _data
     cdef tuple _words
-    cdef Py_ssize_t _depth, _seen, _inner
+    cdef Py_ssize_t _depth, _seen, _inner, _most
+    cdef readonly Py_ssize_t containers
+    cdef readonly bint over
     cdef object _hashing, _holes, _unread, _failed, _raw_number
     cdef list _path
     cdef readonly object skipped
@@ -51,6 +53,7 @@ cdef class Decoder:
     cdef bytes _tag(self, Py_ssize_t n, Py_ssize_t pos)
     @cython.locals(data=bytes, n=int)
     cdef object _text(self, Py_ssize_t pos)
+    cdef bint _count(self) except -1
     cdef Py_ssize_t _deeper(self, Py_ssize_t depth) except -1
     @cython.locals(data=bytes, pos=Py_ssize_t, n=int64_t, kind=int64_t, shift=int,
                    done=Py_ssize_t)

@@ -4,6 +4,7 @@ What a peer sends is bounded before anything is made of it: how deep it is neste
 its keys and members may cost.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
@@ -77,7 +78,8 @@ def _shown(word: bytes) -> str:
 class Decoder:
     """Reads the items of one message, which has been through a Framer, from `pos` on.
 
-    `perspective` is for readers to look at.
+    `perspective` is for readers to look at, and `containers` tells how many of those were met that
+    `limits.containers` bounds; `over` that they were too many.
     """
 
     __slots__ = (
@@ -87,14 +89,17 @@ class Decoder:
         "_hashing",
         "_holes",
         "_inner",
+        "_most",
         "_path",
         "_raw_number",
         "_seen",
         "_unread",
         "_words",
+        "containers",
         "dialect",
         "importer",
         "limits",
+        "over",
         "perspective",
         "pos",
         "registry",
@@ -119,6 +124,10 @@ class Decoder:
         self.perspective = perspective
         self._words = dialect.words
         self._depth = limits.depth_received
+        # Whoever sets a limit that no C integer holds wants none.
+        self._most = min(limits.containers, sys.maxsize)
+        self.containers = 0
+        self.over = False
         self._hashing: Any = None
         # The reference numbers of this unit, from the first one on.
         self._holes: Any = None
@@ -197,7 +206,8 @@ class Decoder:
         """Read one value, which has reference numbers of its own. `where` is what it is called.
 
         Raises InsecureJelly and LimitExceeded, which tell the place in the value, and nothing else.
-        In any case the decoder stands behind the value then.
+        In any case the decoder stands behind the value then, but when it is `over`: nothing more is
+        worth to be looked at.
         """
         start = self.pos
         registry = self.registry
@@ -223,7 +233,8 @@ class Decoder:
             self._holes = None
             self._seen = 0
         self._path.clear()
-        self.pos = skip_item(self._data, start)
+        if not self.over:
+            self.pos = skip_item(self._data, start)
         if posts is not None and len(posts) > mark:
             registry.end_unit(mark, False)
         try:
@@ -341,6 +352,17 @@ class Decoder:
 
     # Containers. Those that can change are there before what is in them.
 
+    def _count(self) -> None:
+        """Count a container, before it is made."""
+        self.containers += 1
+        if self.containers > self._most:
+            self.over = True
+            raise LimitExceeded(
+                f"more containers in one message than limits.containers, which is {self._most}",
+                limit="containers",
+                value=self.containers,
+            )
+
     def _deeper(self, depth: int) -> int:
         if depth >= self._depth:
             raise LimitExceeded(
@@ -377,6 +399,7 @@ class Decoder:
         return count
 
     def _sequence(self, count: int, depth: int, number: Any, is_tuple: bool) -> Any:
+        self._count()
         result: list[Any] = []
         if number is not None and not is_tuple:
             self._holes.bind(number, result)
@@ -409,6 +432,7 @@ class Decoder:
         return self._placed(value) if type(value) is Hole else value
 
     def _dictionary(self, count: int, depth: int, number: Any) -> dict[Any, Any]:
+        self._count()
         data = self._data
         result: dict[Any, Any] = {}
         if number is not None:
@@ -485,6 +509,7 @@ class Decoder:
             raise InsecureJelly("what is in a dictionary has to be a list of two")
 
     def _set(self, count: int, depth: int, number: Any, frozen: bool) -> Any:
+        self._count()
         result: set[Any] = set()
         if number is not None and not frozen:
             self._holes.bind(number, result)
@@ -548,6 +573,7 @@ class Decoder:
     def _reference(self, count: int, depth: int, outer: Any) -> Any:
         if count < 2:
             raise InsecureJelly("a reference needs a number and a value")
+        self._count()
         number = self._reference_number()
         hole = self._unit().begin(number)
         # Being referred to is no nesting; being referred to by many numbers may go on for ever.
@@ -641,6 +667,7 @@ class Decoder:
         least = 2 if reader.is_cache else 1
         if count < least and not reader.is_raw:
             raise InsecureJelly(f"a {_shown(tag)} with nothing in it")
+        self._count()
         depth = self._deeper(depth)
         if reader.is_raw:
             return self._raw(reader, tag, count, depth, number)

@@ -15,7 +15,7 @@ cdef class Ledger:
     cdef public int64_t references_held, references_exported, caches_held, caches_exported
     cdef public int64_t calls_pending, calls_running, calls_waiting, waiting_bytes, out_bytes
     cdef readonly int64_t most_calls_pending, most_calls_running, most_calls_waiting
-    cdef readonly int64_t most_waiting_bytes, most_out_bytes
+    cdef readonly int64_t most_waiting_bytes, most_out_bytes, enough_out_bytes
 
     cpdef use(self, limits)
     cpdef bint may_start(self)

@@ -28,7 +28,7 @@ class Ledger:
     """Accounts, each named as the limit that bounds it. Charging comes before allocating.
 
     An account that every call needs is an attribute, and what it may come to is `most_` and its
-    name. All of them can be named to the methods.
+    name. All of them can be named to the methods. No result is added to `enough_out_bytes`.
     """
 
     __slots__ = (
@@ -37,6 +37,7 @@ class Ledger:
         "calls_pending",
         "calls_running",
         "calls_waiting",
+        "enough_out_bytes",
         "limits",
         "most_calls_pending",
         "most_calls_running",
@@ -64,6 +65,7 @@ class Ledger:
         self.most_calls_waiting = min(limits.calls_waiting, _NONE)
         self.most_waiting_bytes = min(limits.waiting_bytes, _NONE)
         self.most_out_bytes = min(limits.out_bytes, _NONE)
+        self.enough_out_bytes = 2 * self.most_out_bytes
 
     def charge(self, account: str, amount: int = 1, *, remote: bool = False) -> None:
         """Add `amount` to an account. Raises LimitExceeded, and adds nothing, if it is over."""

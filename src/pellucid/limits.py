@@ -25,6 +25,10 @@ class Limits:
         32, not raised.
       message_bytes: One whole message. Twisted has no bound; 25 strings of the largest size fit.
       items: Items in one message, at all depths. The longest list that the wire allows fits.
+      containers: Lists, tuples, dictionaries, sets, copies and references to such in one received
+        message. Making one may take a microsecond, so these take about 50 ms, in which no other
+        connection has its turn; a table of 10,000 rows fits five times. Above it the connection
+        ends.
       depth_received: Nesting of a received value, 256 at most. Twisted sends no more than about
         320 levels. Plain recursion holds at 256 with room for the application's own frames.
       depth_sent: Nesting of a sent value, 256 at most. A Twisted peer with a deep stack of its
@@ -56,9 +60,12 @@ class Limits:
         wait: with them it may be twice as many, and above that the connection ends.
       calls_waiting: Calls from the other side that are decoded and wait for one that runs to end;
         above it reading stops.
-      waiting_bytes: The size of the messages of calls that wait or run, together.
+      waiting_bytes: What the calls that wait or run cost together: the size of their messages and
+        about what is made of them, which is 32 bytes for each item and 160 for each of the
+        containers; a message of no more than 4 KiB that is read in one go counts 16 times. Above it
+        reading stops. One message of the largest size fits, with what it becomes.
       out_bytes: Bytes that wait to be sent. Above it our calls fail and no further call of the
-        peer starts.
+        peer starts. Above twice as much those that run get an error in place of their results.
       calls_per_turn: Calls that start in one iteration of the loop, so that other connections get
         their turn.
       logins_pending: Logins that a connection has begun and not finished. One is enough for an
@@ -84,6 +91,7 @@ class Limits:
     integer_bits: int = 448
     message_bytes: int = 16 * 1024 * 1024
     items: int = 1_000_000
+    containers: int = 50_000
     depth_received: int = 256
     depth_sent: int = 100
     hash_steps: int = 1_000_000
@@ -97,7 +105,7 @@ class Limits:
     calls_pending: int = 65_536
     calls_running: int = 1_000
     calls_waiting: int = 10_000
-    waiting_bytes: int = 32 * 1024 * 1024
+    waiting_bytes: int = 64 * 1024 * 1024
     out_bytes: int = 32 * 1024 * 1024
     calls_per_turn: int = 100
     logins_pending: int = 16
@@ -114,6 +122,7 @@ class Limits:
         integer_bits: int = integer_bits,
         message_bytes: int = message_bytes,
         items: int = items,
+        containers: int = containers,
         depth_received: int = depth_received,
         depth_sent: int = depth_sent,
         hash_steps: int = hash_steps,

@@ -77,7 +77,8 @@ def fits(limits: Limits, dialect: Dialect) -> bool:
     return (
         dialect.words == PB.words
         and limits.integer_bits >= _BITS
-        and min(limits.string_bytes, limits.list_items, limits.message_bytes, limits.items) >= _ROOM
+        and min(limits.string_bytes, limits.list_items, limits.message_bytes) >= _ROOM
+        and min(limits.items, limits.containers) >= _ROOM
         and min(limits.depth_received, limits.depth_sent) > _DEEP + 1
     )
 

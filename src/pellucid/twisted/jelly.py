@@ -75,6 +75,7 @@ class _Local(Limits):
 _LOCAL: Final = _Local(
     message_bytes=_MOST,
     items=_MOST,
+    containers=_MOST,
     hash_steps=_MOST,
     hash_collisions=_MOST,
     depth_sent=512,
