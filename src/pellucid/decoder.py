@@ -612,12 +612,11 @@ class Decoder:
         kind = type(key)
         if kind is str or kind is bytes:
             return counts
-        size = len(container)
-        if size >= _CROWD:
-            # Other hashes are known to the peer, who can choose them so that finding a place takes
-            # longer the more there are, though no two are the same.
-            self._costs().charge(size // _CROWD)
         if kind is int and -_PLAIN < key < _PLAIN:
+            # The peer can choose them so that finding a place takes longer the more there are,
+            # though no two hashes are the same.
+            if len(container) >= _CROWD and key not in container:
+                self._costs().place(container, hash(key), counts)
             return counts
         if kind is Hole:
             return _LATE

@@ -1,7 +1,8 @@
 """What hashing the keys and members of one received message may cost.
 
 A few bytes can name a tuple of any size, for the same part may be in it many times; and numbers
-can be chosen so that many have the same hash. So each is charged before it is hashed. An object
+can be chosen so that many have the same hash, or so that all places are taken where a table looks
+for them. So each is charged before it is hashed, and before a place is found for it. An object
 with a hash of its own is charged by the state that it came with, for that is what its class looks
 at.
 """
@@ -14,11 +15,21 @@ from .errors import InsecureJelly, LimitExceeded, full_name
 from .holes import Hole
 from .limits import Limits
 
-__all__ = ["CROWD", "Hashing", "has_own_hash"]
+__all__ = ["CROWD", "Hashing", "Probes", "has_own_hash"]
 
-CROWD: Final = 4096
-"""Beside so many others a key or member that is no text costs a step, beside twice as many two."""
+CROWD: Final = 512
+"""Beside so many others a key or member that is no text is charged for finding its place."""
 
+# So many places where it looks for one cost nothing, and four more a step. Numbers at random need
+# two, as many in even steps do; those in the worst even steps need 30.
+_FREE: Final = 8
+# How CPython looks for a place: behind each a set looks at so many more. Then both go where more of
+# the hash leads, by so many bits at a time.
+_RUN: Final = 9
+_SHIFT: Final = 5
+_HASH_BITS: Final = (1 << 64) - 1
+# A set that is not larger is made four times as large, a larger one twice.
+_LARGE_SET: Final = 50_000
 # Setting an attribute takes as long as so many steps.
 _TAKING: Final = 8
 _UNKNOWN: Final = object()
@@ -35,10 +46,92 @@ def has_own_hash(cls: type) -> bool:
     return own is not None and own is not object.__hash__ and cls not in _PLAIN
 
 
+class Probes:
+    """The table of one dictionary or set, as CPython has it, to count where it looks for a place.
+
+    Of texts and byte strings nobody else knows the hash: they are not in it, but make it larger.
+    `counts` are the hashes of what is in the container and is no small integer.
+    """
+
+    __slots__ = ("_codes", "_container", "_is_set", "_mask", "_room", "_taken")
+
+    def __init__(self, container: Any, counts: dict[int, int]) -> None:
+        self._container = container
+        self._is_set = type(container) is set
+        self._mask = 7
+        self._room = 0
+        self._taken = bytearray()
+        self._codes = [code for code, count in counts.items() for _ in range(count)]
+        for key in container:
+            if type(key) is int:
+                code = hash(key)
+                if code not in counts:
+                    self._codes.append(code)
+
+    def take(self, code: int, most: int) -> int:
+        """Take a place, and give what that costs. What is more than `most` is not counted on."""
+        steps = 0
+        if len(self._container) >= self._room:
+            steps = self._grow(len(self._container), most)
+        self._codes.append(code)
+        place = code & self._mask
+        if not self._taken[place]:
+            self._taken[place] = 1
+            return steps
+        return steps + self._take(code, most)
+
+    def _grow(self, used: int, most: int) -> int:
+        """Make the table as large as it is when one more comes to so many."""
+        size = self._mask + 1
+        room = self._room
+        while used >= room:
+            if self._is_set:
+                # What comes to so many is what makes it larger.
+                room = (3 * size + 1) // 5
+                if used >= room:
+                    least = 2 * room if room > _LARGE_SET else 4 * room
+                    while size <= least:
+                        size *= 2
+            else:
+                room = 2 * size // 3
+                if used >= room:
+                    size *= 2
+        self._mask = size - 1
+        self._room = room
+        self._taken = bytearray(size)
+        steps = 0
+        for code in self._codes:
+            steps += self._take(code, most)
+            if steps > most:
+                break
+        return steps
+
+    def _take(self, code: int, most: int) -> int:
+        taken = self._taken
+        mask = self._mask
+        perturb = code & _HASH_BITS
+        place = perturb & mask
+        most = 4 * most + _FREE + 4
+        count = 0
+        while taken[place]:
+            if self._is_set and place + _RUN <= mask:
+                found = taken.find(0, place + 1, place + _RUN + 1)
+                if found >= 0:
+                    place = found
+                    break
+            count += 1
+            if count >= most:
+                break
+            perturb >>= _SHIFT
+            place = (place * 5 + (perturb & mask) + 1) & mask
+        taken[place] = 1
+        return (count - _FREE) // 4 if count > _FREE else 0
+
+
 class Hashing:
     """Counts the steps, over a whole message. It keeps every object alive that it has measured."""
 
-    __slots__ = ("_crowds", "_is_end", "_limits", "_open", "_sizes", "_states", "_steps")
+    __slots__ = ("_crowds", "_is_end", "_limits", "_open", "_probes", "_sizes", "_states", "_steps")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -47,6 +140,8 @@ class Hashing:
         # same hash of the frozensets that have such. The objects keep their ids theirs.
         self._sizes: dict[int, tuple[int, int, object]] = {}
         self._crowds: dict[int, tuple[int, object]] = {}
+        # The tables of large containers.
+        self._probes: dict[int, Probes] = {}
         # The states of the objects with a hash of their own.
         self._states: dict[int, tuple[Any, object]] = {}
         # At the end of a unit all is there, but for what is still missing in these.
@@ -136,6 +231,8 @@ class Hashing:
                 self.charge(size * known)
                 if key in container:
                     return True
+            if len(container) >= CROWD and key not in container:
+                self.place(container, code, counts)
         except LimitExceeded:
             raise
         except Exception as error:
@@ -152,13 +249,21 @@ class Hashing:
         counts[code] = known + 1
         return True
 
+    def place(self, container: Any, code: int, counts: dict[int, int] | None) -> None:
+        """Charge for a place for one more key or member with this hash. Raises LimitExceeded."""
+        probes = self._probes.get(id(container))
+        if probes is None:
+            probes = self._probes[id(container)] = Probes(container, counts or {})
+        steps = probes.take(code, self._limits.hash_steps - self._steps)
+        if steps:
+            self.charge(steps)
+
     def admit_late(self, container: Any, key: Any, counts: dict[int, int]) -> bool:
         """Refuse what `admit` refuses, at the end of the unit. False if it is not finished yet."""
         if type(key) is str or type(key) is bytes:
             return True
         if type(key) is Hole:
             return False
-        self.charge(len(container) // CROWD)
         return self.admit(container, key, counts)
 
     def _measure(self, value: Any, depth: int) -> tuple[int, int, object] | None:

@@ -34,9 +34,9 @@ class Limits:
       depth_sent: Nesting of a sent value, 256 at most. A Twisted peer with a deep stack of its
         own may break above 100.
       hash_steps: Steps that hashing the keys and members of one message may take, sharing
-        expanded: more than the longest flat tuple needs, and enough for a dictionary with 90,000
-        keys that are numbers. Where several copies share one state, each entry in it is eight for
-        each of them.
+        expanded: more than the longest flat tuple needs. Numbers cost some only where finding a
+        place for each takes long: 90,000 are enough in the worst of even steps. Where several
+        copies share one state, each entry in it is eight for each of them.
       hash_collisions: Members of one dict or set with the same hash. Each costs a comparison with
         all before it.
 
