@@ -959,3 +959,60 @@ def test_the_place_of_an_item_of_which_nothing_was_looked_at() -> None:
     assert framer.fresh() == -1
     assert framer.buffered == 0
     assert framer.next_message() is None
+
+
+# Other limits, and the end.
+
+
+def test_other_limits_between_two_items() -> None:
+    framer = Framer(NONE, Limits())
+    framer.feed(encode(b"x" * 200, "none"))
+    framer.use(Limits(string_bytes=100))
+    with pytest.raises(LimitExceeded):
+        framer.next_message()
+
+
+@pytest.mark.parametrize("by", [by_feed, by_buffer])
+def test_an_item_that_came_in_part_may_be_what_the_larger_limits_allow(by: Any) -> None:
+    lower = Limits(string_bytes=100, list_items=3, items=10, message_bytes=300, integer_bits=32)
+    large = [b"x" * 200, 1 << 100, [1, 2, 3, 4, 5], *range(10), b"y" * 300]
+    data = encode(large, "none")
+    for cut in (1, 150, 203, len(data) - 1):
+        framer = Framer(NONE, Limits())
+        by(framer, data[:cut])
+        assert framer.next_message() is None
+        assert framer.is_amid
+        framer.use(lower)
+        by(framer, data[cut:])
+        assert decode(framer.next_message() or b"", "none") == large
+        assert (framer.messages, framer.items, framer.buffered) == (1, 19, 0)
+        # Behind it only the new ones hold.
+        assert framer.digits == 5
+        by(framer, encode(b"x" * 101, "none"))
+        with pytest.raises(LimitExceeded):
+            framer.next_message()
+    framer = Framer(NONE, lower)
+    by(framer, data[:1])
+    assert framer.next_message() is None
+    framer.use(Limits())
+    by(framer, data[1:])
+    assert decode(framer.next_message() or b"", "none") == large
+
+
+def test_after_its_end_a_framer_takes_nothing() -> None:
+    framer = Framer(NONE, Limits())
+    framer.feed(encode(b"x" * 500_000, "none")[:300_000])
+    assert framer.next_message() is None
+    view = framer.get_buffer()
+    framer.close()
+    assert framer.buffered == 0
+    framer.received(min(5, len(view)))
+    framer.feed(b"abc")
+    framer.get_buffer()
+    framer.received(3)
+    assert framer.buffered == 0
+    with pytest.raises(RemoteProtocolError, match="nothing more"):
+        framer.next_message()
+    broken = framer.broken
+    framer.close()
+    assert framer.broken is broken

@@ -716,8 +716,9 @@ def test_a_call_goes_on_though_its_object_is_released_while_it_runs(pair: Pair) 
     root.thing = Slow(root)
     waiter = pair.client.call(pair.ask("thing"), "later")
     pair.run()
-    assert pair.server.counts() == {"calls_running": 1, "waiting_bytes": 25}
-    pair.server.answer(root.later[0].call, "done")
+    running = root.later[0].call
+    assert pair.server.counts() == {"calls_running": 1, "waiting_bytes": running.size}
+    pair.server.answer(running, "done")
     pair.run()
     assert waiter.result() == "done"
     pair.prove_empty()
@@ -2015,3 +2016,239 @@ def test_whoever_interrupts_the_reading_of_references(limits: Any) -> None:
         side.run()
     # The long way looks at none of it again.
     assert side.broker.releases.received == () or limits or is_compiled("broker")
+
+
+# Other limits, and what is held.
+
+
+def test_a_live_connection_gets_other_limits() -> None:
+    pair = join(Echo())
+    assert pair.ask("echo", "x" * 200) == "x" * 200
+    things = [pair.ask("things", 2) for _ in range(2)]
+    lower = Limits(string_bytes=100, references_exported=3, remembered_ids=1)
+    for side in (pair.client, pair.server):
+        side.broker.use_limits(lower)
+        assert side.broker.limits is side.broker.ledger.limits is lower
+    with pytest.raises(LimitExceeded) as caught:
+        pair.ask("echo", "x" * 200)
+    assert caught.value.limit == "string_bytes"
+    with pytest.raises(Error, match="Maximum PB reference count exceeded"):
+        pair.ask("things", 1)
+    # What was there stays.
+    assert len({thing.luid for pair_of in things for thing in pair_of}) == 4
+    for side in (pair.client, pair.server):
+        side.broker.use_limits(Limits())
+    assert pair.ask("echo", "x" * 200) == "x" * 200
+    things.append(pair.ask("things", 1))
+    things.clear()
+    pair.prove_empty()
+
+
+def test_other_limits_while_a_message_is_written() -> None:
+    pair = join(Echo())
+    broker = pair.client.broker
+
+    class Strict(Referenceable):
+        def write_jelly(self, encoder: Any) -> None:
+            broker.use_limits(Limits(string_bytes=100))
+            encoder.write_sexp(b"y" * 200)
+
+    assert pair.ask("kind", Strict()) == "bytes"
+    with pytest.raises(LimitExceeded):
+        pair.ask("echo", "x" * 200)
+    pair.prove_empty()
+
+
+def test_other_limits_before_the_dialect_is_agreed() -> None:
+    pair = Pair(Side(Broker("client")), Side(Broker("server", root=Echo())))
+    for side in (pair.client, pair.server):
+        side.broker.use_limits(Limits(string_bytes=100))
+    pair.run()
+    assert pair.ask("echo", "x") == "x"
+    with pytest.raises(LimitExceeded):
+        pair.ask("echo", "x" * 200)
+    pair.prove_empty()
+
+
+def test_what_is_held_for_the_other_side() -> None:
+    side = served()
+    broker = side.broker
+    whole = none(call(b"x" * 500))
+    seen = broker.messages_read
+    broker.receive_data(whole[:400])
+    assert (broker.held_bytes, broker.is_mid_message) == (400, False)
+    assert broker.next_event() is None
+    assert (broker.held_bytes, broker.is_mid_message) == (400, True)
+    assert broker.messages_read == seen
+    broker.receive_data(whole[400:])
+    event = broker.next_event()
+    assert isinstance(event, CallReceived)
+    assert (broker.messages_read, broker.is_mid_message) == (seen + 1, False)
+    assert broker.held_bytes == event.size > len(whole)
+    broker.answer(event, b"y" * 300)
+    assert broker.held_bytes > 300
+    side.take()
+    assert broker.held_bytes == 0
+
+
+def test_a_message_that_we_do_not_read_on_is_not_late() -> None:
+    side = served(limits=Limits(calls_waiting=1))
+    broker = side.broker
+    broker.receive_data(none(call())[:20])
+    assert broker.next_event(start_calls=False) is None
+    assert broker.is_mid_message
+    broker.receive_data(none(call())[20:] + none(call())[:20])
+    assert broker.next_event(start_calls=False) is None
+    assert (broker.wants_data, broker.is_mid_message) == (False, False)
+    assert broker.held_bytes > 20
+
+
+def test_messages_are_counted_however_they_are_read() -> None:
+    pair = join(Echo())
+    seen = pair.server.broker.messages_read
+    for _ in range(3):
+        pair.ask("echo", 1)
+    assert pair.server.broker.messages_read == seen + 3
+
+
+def test_after_the_end_nothing_is_held() -> None:
+    side = served(Echo())
+    broker = side.broker
+    side.auto = False
+    side.feed(none(call(name=b"echo"), call(name=b"echo")) + none(call(b"x" * 5000))[:4000])
+    first, second = side.calls
+    broker.answer(first, b"y" * 1000)
+    sent = len(side.broker.data_to_send())
+    broker.data_left(sent // 2)
+    broker.answer(second, b"y" * 1000)
+    view = broker.get_buffer()
+    broker.close()
+    assert broker.ledger.charged() == {}
+    assert broker.held_bytes == 0
+    # What was written still goes out.
+    assert b"y" * 1000 in broker.data_to_send()
+    broker.data_left(10)
+    broker.data_left(0)
+    # What a transport still brings is dropped.
+    broker.received(min(len(view), 5))
+    broker.get_buffer()
+    broker.received(3)
+    assert broker.held_bytes == 0
+    assert broker.ledger.charged() == {}
+    assert not broker.is_mid_message
+
+
+def test_what_runs_at_the_end_is_charged_until_it_is_handed_back() -> None:
+    side = served(Echo())
+    side.auto = False
+    side.feed(none(call(name=b"echo")))
+    side.broker.close()
+    (running,) = side.calls
+    assert side.broker.ledger.charged() == {"calls_running": 1, "waiting_bytes": running.size}
+    side.broker.fail(running, ValueError())
+    assert side.broker.ledger.charged() == {}
+
+
+def test_what_ended_the_connection_holds_nothing_that_was_received() -> None:
+    side = served()
+    secret = b"s" * 1000
+    side.feed(none(call(secret)) + none([b"message", 7, b"root", b"\xff", 1, [], []]) + secret)
+    (error,) = side.closed
+    assert isinstance(error, RemoteProtocolError)
+    assert error.__traceback__ is None
+    assert error.__context__ is None
+    assert side.broker.held_bytes == 0
+
+
+@pytest.mark.parametrize("wants", [0, 1])
+def test_a_call_whose_reading_is_interrupted_is_refused(wants: int) -> None:
+    def interrupt(state: Any) -> Any:
+        raise KeyboardInterrupt
+
+    registry = Registry()
+    registry.copy("x.I", interrupt)
+    side = served(registry=registry)
+    sexp = call([b"list", [b"remote", 5], [b"x.I", 1]])
+    sexp[4] = wants
+    side.broker.receive_data(none(sexp, call(1)))
+    with pytest.raises(KeyboardInterrupt):
+        side.run()
+    side.run()
+    answers = side.take()
+    assert (b"reading it was interrupted" in answers) == bool(wants)
+    assert none([b"decref", 5]) in answers
+    assert bool(side.faults) is not bool(wants)
+    assert side.counts() == {}
+    assert side.closed == []
+
+
+# Results that nobody takes.
+
+
+def test_results_are_left_out_where_nobody_takes_them() -> None:
+    side = served(Echo(), limits=Limits(out_bytes=4 * 2**20))
+    side.auto = False
+    size = 2**20
+    for n in range(1000):
+        side.feed(none(call(request=n, name=b"echo")))
+    assert len(side.calls) == 1000
+    ledger = side.broker.ledger
+    for n, one in enumerate(side.calls):
+        assert side.broker.answer(one, [b"x" * (size // 2)] * 2) is None
+        # Two times the limit, one message, and what each of the others gets.
+        assert ledger.out_bytes < 8 * 2**20 + size + 700 * (n + 1)
+    side.calls.clear()
+    side.run()
+    (fault,) = side.faults
+    assert fault.startswith(
+        "the peer takes no answers: calls get an error in place of their result"
+    )
+    data = side.take()
+    assert data.count(b"too many bytes are waiting to be sent") == 1000 - 8
+    assert side.counts() == {}
+
+
+def test_errors_are_short_where_nobody_takes_them() -> None:
+    side = served(Echo(), limits=Limits(out_bytes=1000))
+    side.auto = False
+    for n in range(100):
+        side.feed(none(call(request=n, name=b"echo")))
+    for one in side.calls:
+        side.broker.fail(one, ValueError("x" * 5000))
+    assert side.broker.ledger.out_bytes < 2000 + 6000 + 100 * 700
+    assert side.take().count(b"too many bytes") == 99
+    assert len(side.faults) == 0
+    side.run()
+    assert len(side.faults) == 1
+
+
+def test_what_can_not_be_sent_for_a_limit_is_said_by_the_answer_alone() -> None:
+    side = served(Echo(), limits=Limits(references_exported=1))
+    side.auto = False
+    side.feed(none(call(), call()))
+    first, second = side.calls
+    assert side.broker.answer(first, Thing()) is None
+    refused = side.broker.answer(second, Thing())
+    assert isinstance(refused, LimitExceeded)
+    side.run()
+    assert side.faults == []
+    assert side.take().count(b"Maximum PB reference count exceeded.") == 1
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_an_answer_with_too_many_containers_ends_the_connection(waits: bool) -> None:
+    client = connected(limits=Limits(containers=10))
+    waiter, other = Waiter(), Waiter()
+    request = client.broker.call(waiter, client.root, "any")
+    client.broker.call(other, client.root, "any")
+    if not waits:
+        client.broker.abandon(request)
+    client.feed(none([b"answer", request, [b"list", [b"remote", 1], *[[b"list"]] * 10]]))
+    (error,) = client.closed
+    assert isinstance(error, LimitExceeded)
+    assert error.limit == "containers"
+    if waits:
+        assert isinstance(waiter.error, LimitExceeded)
+    assert isinstance(other.error, ConnectionLost)
+    client.take()
+    assert client.counts() == {}

@@ -20,6 +20,7 @@ from pellucid.jelly import dumps
 from pellucid.limits import Limits
 from pellucid.ports import NullImporter
 from pellucid.registry import RawReader, Registry
+from tests.values import chosen
 
 
 class Importer(NullImporter):
@@ -419,16 +420,20 @@ def test_a_long_reason_is_cut() -> None:
     assert value.reason == f"Unpersistable data: {b'x' * 1000!r}"
 
 
-def test_many_numbers_as_keys_cost_more_and_more_steps() -> None:
+def test_numbers_that_were_chosen_as_keys_cost_many_steps() -> None:
     # Their hashes are the peer's choice, and so is how long finding a place for each takes.
     keys = list(range(0, 40_000, 2))
     pairs = [[key, 0] for key in keys]
-    assert len(decoded([b"dictionary", *pairs])) == 20_000
-    error = exceeded([b"dictionary", *pairs], hash_steps=30_000)
-    assert error.limit == "hash_steps"
-    assert decoded([b"set", *keys], hash_steps=60_000) == set(keys)
+    assert len(decoded([b"dictionary", *pairs], hash_steps=5_000)) == 20_000
+    assert decoded([b"set", *keys], hash_steps=5_000) == set(keys)
     texts = [[[b"unicode", b"%d" % key], 0] for key in keys]
     assert len(decoded([b"dictionary", *texts], hash_steps=1)) == 20_000
+    bad = [[key, 0] for key in chosen(13, 3800, 5400)]
+    error = exceeded([b"dictionary", *bad], hash_steps=100_000)
+    assert error.limit == "hash_steps"
+    # The same key again takes no other place.
+    again = [[1, 0]] * 5_000
+    assert len(decoded([b"dictionary", *pairs[:1000], *again], hash_steps=1000)) == 1001
 
 
 # Copies and caches.

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from pellucid.errors import InsecureJelly, LimitExceeded
-from pellucid.hashing import CROWD, Hashing, has_own_hash
+from pellucid.hashing import CROWD, Hashing, Probes, has_own_hash
 from pellucid.holes import Hole
 from pellucid.limits import Limits
 from pellucid.registry import Registry
+from tests.values import chosen
 
 # The modulus of the hash of numbers.
 M = 2**61 - 1
@@ -208,9 +209,11 @@ def test_what_was_missing_comes() -> None:
 def test_texts_are_not_charged_late() -> None:
     hashing = at_end(hash_steps=1)
     for key in ("x", b"x"):
-        hashing.admit_late(dict.fromkeys(range(2 * CROWD)), key, {})
+        assert hashing.admit_late({}, key, {})
+    assert hashing.admit_late({}, 1.5, {})
+    assert hashing.admit_late({}, "x", {})
     with pytest.raises(LimitExceeded):
-        hashing.admit_late(dict.fromkeys(range(2 * CROWD)), 1.5, {})
+        hashing.admit_late({}, 2.5, {})
 
 
 def test_a_state_is_charged() -> None:
@@ -328,3 +331,69 @@ def test_a_shared_state_is_charged_and_looked_at() -> None:
     assert hashing.is_whole(late)
     with pytest.raises(LimitExceeded):
         hashing.is_whole((1,) * 10)
+
+
+# Where a table looks for a place.
+
+
+def steps_for(keys: Any, make: Any = dict, most: int = 10_000_000) -> int:
+    """Charge for places for all keys, and give how many steps that took."""
+    hashing = Hashing(Limits(hash_steps=most))
+    container = make()
+    for key in keys:
+        if len(container) >= CROWD:
+            hashing.admit(container, key, {}) if type(key) is float else hashing.place(
+                container, hash(key), None
+            )
+        if make is dict:
+            container[key] = None
+        else:
+            container.add(key)
+    before = 0
+    try:
+        hashing.charge(most + 1)
+    except LimitExceeded as error:
+        before = error.value - most - 1
+    return before
+
+
+@pytest.mark.parametrize("make", [dict, set])
+@pytest.mark.parametrize("shift", [0, 3, 8, 12, 16, 24, 32, 40])
+def test_numbers_in_even_steps_pass(make: Any, shift: int) -> None:
+    count = 20_000
+    assert steps_for((n << shift for n in range(count)), make) < 10 * count
+    assert steps_for((-n << shift for n in range(count)), make) < 10 * count
+
+
+@pytest.mark.parametrize("make", [dict, set])
+def test_larger_tables(make: Any) -> None:
+    assert steps_for(range(90_000), make) == 0
+    assert steps_for((n * 1000 for n in range(170_000)), make) < 20_000
+
+
+def test_numbers_that_were_chosen_do_not_pass() -> None:
+    keys = chosen(13, 3800, 5400)
+    assert steps_for(keys) > 300_000
+    with pytest.raises(LimitExceeded) as caught:
+        steps_for(keys, most=10_000)
+    assert caught.value.limit == "hash_steps"
+    # What is refused is found out before it costs much.
+    assert caught.value.value < 11_000
+
+
+def test_making_a_table_larger_costs_as_well() -> None:
+    keys = chosen(13, 3800, 5400)
+    probes = Probes(dict.fromkeys(keys), {})
+    assert 50 < probes.take(5, 50) < 5000
+    assert Probes(dict.fromkeys(range(5000)), {}).take(5000, 50) == 0
+
+
+def test_other_hashes_take_places_as_well() -> None:
+    hashing = Hashing(Limits())
+    for make in (dict.fromkeys, set):
+        container: Any = make([n + 0.5 for n in range(CROWD)])
+        counts = {hash(key): 1 for key in container}
+        counts[7] = 1
+        for key in (0.5, 9999.5, 9999.5, 7, 2.0**70):
+            assert hashing.admit(container, key, counts)
+            container.add(key) if make is set else container.setdefault(key)

@@ -70,3 +70,15 @@ def test_a_limit_may_be_any_number() -> None:
     ledger = Ledger(Limits(calls_running=1 << 100, out_bytes=1 << 100))
     ledger.charge("out_bytes", 1 << 40)
     assert ledger.may_start()
+
+
+def test_other_limits() -> None:
+    ledger = Ledger(Limits())
+    ledger.charge("calls_pending", 3)
+    limits = Limits(calls_pending=2, out_bytes=10)
+    ledger.use(limits)
+    assert ledger.limits is limits
+    assert (ledger.most_calls_pending, ledger.calls_pending) == (2, 3)
+    assert (ledger.most_out_bytes, ledger.enough_out_bytes) == (10, 20)
+    with pytest.raises(LimitExceeded):
+        ledger.charge("calls_pending")

@@ -231,6 +231,23 @@ def test_items() -> None:
     joined.prove_empty()
 
 
+def test_containers() -> None:
+    server = Served(containers=20)
+    # The tuple of the arguments, the list, and the keywords are three.
+    assert b"list" in server.ask([b"list", *([b"list"] for _ in range(17))])
+    texts = [[b"unicode", b"x"], [b"None"], [b"boolean", b"true"]]
+    assert b"list" in server.ask([b"list", *(texts * 10)])
+    server.ask([b"list", *([b"list"] for _ in range(19))])
+    assert server.broke() == ("containers", 21)
+    for one in ([b"tuple"], [b"set"], [b"frozenset"], [b"dictionary"], [b"reference", 1, 1]):
+        server = Served(containers=20)
+        assert b"list" in server.ask([b"list", *([one] * 17 if one[1:] == [] else [])])
+        server.ask([b"list", *([one[0], n, *one[2:]] if one[1:] else one for n in range(19))])
+        assert server.broke() == ("containers", 21)
+    joined = pair(containers=20)
+    assert joined.ask("kind", [[]] * 17) == "list"
+
+
 def nested(depth: int) -> Any:
     value: Any = [b"list"]
     for _ in range(depth - 1):
@@ -452,7 +469,9 @@ def test_calls_waiting() -> None:
     broker.receive_data(call * 4)
     assert server.reads()
     assert broker.next_event(start_calls=False) is None
-    assert server.counts() == {"calls_waiting": 2, "waiting_bytes": 2 * len(call)}
+    # Ten items, and two containers.
+    size = len(call) + 10 * 32 + 2 * 160
+    assert server.counts() == {"calls_waiting": 2, "waiting_bytes": 2 * size}
     assert not server.reads()
     server.run()
     assert server.reads()
@@ -461,7 +480,7 @@ def test_calls_waiting() -> None:
 
 
 def test_waiting_bytes() -> None:
-    server = Served(waiting_bytes=1000)
+    server = Served(waiting_bytes=2000)
     broker = server.broker
     big = [b"tuple", b"x" * 600]
     call = encode([b"message", 7, b"root", b"kind", 1, big, [b"dictionary"]], "none")
@@ -472,6 +491,16 @@ def test_waiting_bytes() -> None:
     server.run()
     assert server.take().count(b"bytes") == 4
     assert server.counts() == {}
+
+
+def test_waiting_bytes_are_about_what_a_call_costs() -> None:
+    server = Served(waiting_bytes=10_000)
+    many = [b"tuple", [b"list", *([b"set"] for _ in range(1000))]]
+    call = encode([b"message", 7, b"root", b"kind", 1, many, [b"dictionary"]], "none")
+    server.broker.receive_data(call * 2)
+    assert server.broker.next_event(start_calls=False) is None
+    assert server.counts()["calls_waiting"] == 1
+    assert 200 < server.counts()["waiting_bytes"] / 1000 < 250
 
 
 def test_out_bytes_holds_our_calls_back() -> None:

@@ -415,3 +415,26 @@ def test_few_pens_are_kept() -> None:
     assert len({*map(id, found)}) == 20
     assert pens.find(NONE, many[-1]) is found[-1]
     assert pens.find(NONE, many[0]) is not found[0]
+
+
+def test_after_the_end_nothing_is_charged() -> None:
+    sender = Sender()
+    sender.outbox.write(b"x" * 10)
+    sender.outbox.take()
+    sender.outbox.left(7)
+    sender.outbox.write(b"y")
+    sender.outbox.close()
+    assert sender.ledger.charged() == {}
+    sender.outbox.write(b"z")
+    assert sender.outbox.take() == b"y"
+    sender.outbox.left(1)
+    assert sender.ledger.charged() == {}
+
+
+def test_other_limits() -> None:
+    sender = Sender(pens=Pens())
+    sender.outbox.answer(REQUEST, b"x" * 200, None)
+    sender.ledger.use(Limits(string_bytes=100))
+    sender.outbox.follow()
+    with pytest.raises(LimitExceeded):
+        sender.outbox.answer(REQUEST, b"x" * 200, None)

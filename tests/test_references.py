@@ -793,3 +793,20 @@ def test_a_part_of_what_was_counted_is_taken_back() -> None:
     assert owner.table.snapshot() == {2: (second, 1)}
     owner.table.clear()
     prove_empty(owner.table, owner.ledger)
+
+
+def test_other_limits_for_what_is_remembered() -> None:
+    owner = Owner()
+    owner.table.follow()
+    kept = [Referenceable() for _ in range(4)]
+    for one in kept:
+        owner.table.export(one)
+    owner.table.ids.commit()
+    assert owner.table.decref(1)
+    owner.ledger.use(Limits(remembered_ids=1))
+    owner.table.follow()
+    for luid in (2, 3):
+        assert owner.table.decref(luid)
+    with pytest.raises(InsecureJelly):
+        owner.table.resolve_home(2)
+    assert owner.table.resolve_home(3) is kept[2]

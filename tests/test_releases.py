@@ -161,3 +161,11 @@ def test_what_went_first_is_released_first() -> None:
     assert releases.take(3) == [3, 3, 1]
     releases.owe(3, 1)
     assert releases.take(9) == [1, 2, 2, 3]
+
+
+def test_other_limits() -> None:
+    holder = Holder(references_held=1)
+    holder.releases.owe(1, 1)
+    assert not holder.releases.has_room
+    holder.releases.use(Limits(references_held=2))
+    assert holder.releases.has_room

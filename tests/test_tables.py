@@ -141,3 +141,13 @@ def test_the_end() -> None:
     assert len(here.told) == 2
     del reference, copy
     here.prove_empty()
+
+
+def test_all_tables_follow_the_limits() -> None:
+    for used in (False, True):
+        connection = Connection()
+        tables = connection.tables
+        if used:
+            assert len(tables.cache_exports) == 0
+        connection.ledger.use(Limits(remembered_ids=1))
+        tables.follow()

@@ -90,3 +90,29 @@ def plain(item: Any) -> Any:
 
 
 INSTANCES = [row for row in ROWS if "jelly_without_broker" in row and "refused" not in row]
+
+
+def chosen(bits: int, few: int, count: int) -> list[int]:
+    """Give numbers for a table of `2**bits` places, most of which meet those that came before.
+
+    The first ones stand where a key goes from place to place, and all others begin there.
+    """
+    mask = (1 << bits) - 1
+    taken: dict[int, int] = {}
+    place = 1
+    while len(taken) < few:
+        taken[place] = len(taken)
+        place = (place * 5 + 1) & mask
+    found = list(taken)
+    key = mask + 1
+    while len(found) < count:
+        perturb, place = key, key & mask
+        while place in taken:
+            perturb >>= 5
+            place = (place * 5 + perturb + 1) & mask
+            if not perturb:
+                if taken.get(place, few) < few // 4:
+                    found.append(key)
+                break
+        key += 1
+    return found

@@ -51,7 +51,8 @@ cdef class Broker:
                    call=CallReceived)
     cdef object _usual_message(self, Py_ssize_t start, bint start_calls)
     cdef object _usual_references(self, list values, list ids)
-    @cython.locals(update=bint, call=CallReceived, items=int64_t, decoder=Decoder)
+    @cython.locals(update=bint, call=CallReceived, items=int64_t, size=int64_t, decoder=Decoder,
+                   wants_answer=bint)
     cdef object _call_arrived(self, Message message, bytes data, bint start_calls)
     cdef object _refuse_call(self, Message message, bytes data, error)
     @cython.locals(failed=bint)

@@ -477,29 +477,20 @@ class Broker:
                 args, kwargs = messages.arguments(message.decoder)
         except (Error, InsecureJelly, LimitExceeded) as error:
             if message.decoder.over:
-                # To refuse it would take as long as to read it.
-                raise
+                raise  # To refuse it would take as long as to read it.
             return self._refuse_call(message, data, error)
         except BaseException:
-            # Nobody may wait for ever.
-            fault = self._refuse_call(message, data, InsecureJelly("reading it was interrupted"))
-            if fault is not None:
-                self._tell(fault)
+            self._interrupted(message, data)
             raise
         if self.closed:
             return None  # By a class that was asked to take its state.
         decoder = message.decoder
         if self.releases.received or decoder.skipped:
             self._accept(data, decoder)
+        size = len(data) + _ITEM_BYTES * items + _CONTAINER_BYTES * decoder.containers
+        request, wants_answer = message.request, message.wants_answer
         call = CallReceived(
-            target,
-            message.name,
-            args,
-            kwargs,
-            message.request,
-            message.wants_answer,
-            len(data) + _ITEM_BYTES * items + _CONTAINER_BYTES * decoder.containers,
-            perspective,
+            target, message.name, args, kwargs, request, wants_answer, size, perspective
         )
         return call if self._waiting.begin(call, update, start_calls) else None
 
@@ -524,6 +515,12 @@ class Broker:
             if cause is None
             else PeerFault(f"a call was refused: {without_place(error)}", cause)
         )
+
+    def _interrupted(self, message: messages.Message, data: bytes) -> None:
+        """Refuse a call that will not be read: nobody may wait for ever."""
+        fault = self._refuse_call(message, data, InsecureJelly("reading it was interrupted"))
+        if fault is not None:
+            self._tell(fault)
 
     def _answer_arrived(self, message: messages.Message, data: bytes) -> Event | None:
         request = message.request
