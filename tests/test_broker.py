@@ -2235,6 +2235,16 @@ def test_what_can_not_be_sent_for_a_limit_is_said_by_the_answer_alone() -> None:
     assert side.take().count(b"Maximum PB reference count exceeded.") == 1
 
 
+def test_a_call_with_too_many_containers_ends_the_connection() -> None:
+    side = served(limits=Limits(containers=10))
+    side.feed(none(call([b"list", [b"remote", 1], *[[b"list"]] * 10])))
+    (error,) = side.closed
+    assert isinstance(error, LimitExceeded)
+    assert (error.limit, error.where) == ("containers", "arguments[0][9]")
+    assert error.__traceback__ is None
+    assert side.counts() == {}
+
+
 @pytest.mark.parametrize("waits", [True, False])
 def test_an_answer_with_too_many_containers_ends_the_connection(waits: bool) -> None:
     client = connected(limits=Limits(containers=10))

@@ -1144,3 +1144,25 @@ def test_atoms_and_others_by_turns(dialect: Any) -> None:
     value = {"a": 1, "b": [5, "x", {1, 2}, "y"], "c": "text", 5: None, "d": (True, b"z"), "e": 0.5}
     data = dumps(value, dialect.name)
     assert Decoder(data, dialect, Limits(), Registry(), Importer(), "me").value("value") == value
+
+
+# How many containers there are.
+
+
+def test_containers_are_counted_before_they_are_made() -> None:
+    for one in ([b"list"], [b"tuple"], [b"set"], [b"frozenset"], [b"dictionary"]):
+        fits = [b"list", *[one] * 9]
+        assert len(decoded(fits, containers=10)) == 9
+        data = banana.encode([*fits, one, b"behind"])
+        decoding = decoder(data, containers=10)
+        with pytest.raises(LimitExceeded, match=r"limits\.containers, which is 10") as caught:
+            decoding.value("x")
+        assert (caught.value.limit, caught.value.value) == ("containers", 11)
+        assert (decoding.over, decoding.containers) == (True, 11)
+        # What follows is not worth to be looked for.
+        assert decoding.pos < len(data)
+
+
+def test_atoms_are_no_containers() -> None:
+    atoms = [[b"unicode", b"x"], [b"None"], [b"boolean", b"true"], 5, b"x"]
+    assert len(decoded([b"list", *atoms * 10], containers=1)) == 50

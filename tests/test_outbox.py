@@ -438,3 +438,19 @@ def test_other_limits() -> None:
     sender.outbox.follow()
     with pytest.raises(LimitExceeded):
         sender.outbox.answer(REQUEST, b"x" * 200, None)
+
+
+def test_other_limits_while_a_message_is_written() -> None:
+    sender = Sender()
+
+    class Strict(Referenceable):
+        def write_jelly(self, encoder: Any) -> None:
+            sender.ledger.use(Limits(string_bytes=100))
+            sender.outbox.follow()
+            encoder.write_sexp(b"x" * 200)
+
+    sender.outbox.answer(REQUEST, Strict(), None)
+    assert sender.outbox.is_writing() is False
+    sender.outbox.send_later()
+    with pytest.raises(LimitExceeded):
+        sender.outbox.answer(REQUEST, b"x" * 200, None)
