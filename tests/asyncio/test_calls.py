@@ -324,6 +324,25 @@ def test_a_future_that_a_method_gave_is_cancelled_when_the_connection_ends(run: 
     run(main())
 
 
+def test_a_call_that_is_lost_with_its_own_caller_is_not_logged(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Slow(pellucid.Referenceable):
+        async def remote_ping(self) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    async def main() -> None:
+        async with pair(GivingFutures()) as (client, server):
+            call = client.root.call("relay", Slow())
+            await until(lambda: bool(server._calls.running))
+            client.abort()
+            assert isinstance(await failure(call), pellucid.ConnectionLost)
+            await server.wait_closed()
+
+    run(main())
+    assert caplog.text == ""
+
+
 def test_a_future_of_another_loop_is_refused(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     other = asyncio.new_event_loop()
 

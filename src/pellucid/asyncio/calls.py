@@ -13,7 +13,7 @@ from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..broker import Broker
-from ..errors import is_expected
+from ..errors import ConnectionClosed, is_expected
 from ..events import CallReceived
 from .current import invoke
 from .logs import unheard
@@ -181,7 +181,9 @@ class Calls:
         self._out.flush()
 
     def _fail(self, call: CallReceived, error: BaseException) -> None:
-        ended = self._broker.closed and isinstance(error, asyncio.CancelledError)
+        # What it waited for may have been lost with the connection of its own caller.
+        lost = isinstance(error, (asyncio.CancelledError, ConnectionClosed))
+        ended = self._broker.closed and lost
         if not is_expected(error):
             if not ended:
                 self._link.log.failed(_FAILED, call.name, error=error)
