@@ -16,6 +16,7 @@ from pellucid import (
     NoSuchMethod,
     RemoteProtocolError,
 )
+from pellucid.asyncio import login as logins
 from pellucid.login import check_response, md5_of
 from pellucid.scram import Keys, ServerLogin
 from tests.asyncio.certificates import SECURE, Certificates
@@ -408,6 +409,32 @@ def test_other_calls_go_on_while_the_client_computes(run: Run) -> None:
             assert [name for name, *_ in liar.heard] == ["loginScram", *["ping"] * 20]
             with pytest.raises(LoginFailed):
                 await login
+
+    run(main())
+
+
+@pytest.mark.parametrize("dialects", [None, PB])
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_connection_that_goes_between_the_steps_is_lost(
+    run: Run, dialects: tuple[str, ...] | None, ours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    challenge = logins._challenge
+
+    async def main() -> None:
+        async with meeting(portal(), dialects=dialects) as both:
+
+            def cut(answer: object) -> Any:
+                found = challenge(answer)
+                both.client.abort(None if ours else EOFError("gone"))
+                return found
+
+            monkeypatch.setattr(logins, "_challenge", cut)
+            with pytest.raises(pellucid.ConnectionLost, match="between two steps") as caught:
+                await both.client.login("alice", PASSWORD)
+            assert isinstance(caught.value.__cause__, type(None) if ours else EOFError)
+            # Nothing at all is sent of this one.
+            with pytest.raises(pellucid.DeadReferenceError):
+                await both.client.login("alice", PASSWORD)
 
     run(main())
 

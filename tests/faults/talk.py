@@ -141,7 +141,7 @@ class Talker:
 
     async def talk(self) -> None:
         """Say all of it. The last but one call waits for ever."""
-        me = await self._login()
+        me = await self._connection.login("alice", "secret", mind=Thing())
         shelf = await self.call(me, "shelf")
         assert shelf.books == ["one"]
         await self.call(me, "put", "two")
@@ -157,13 +157,6 @@ class Talker:
         # Behind it, so that it has begun.
         await self.call(me, "put", "three")
         assert shelf.books == ["one", "two", "three"]
-
-    async def _login(self) -> pellucid.RemoteReference:
-        try:
-            return await self._connection.login("alice", "secret", mind=Thing())
-        except pellucid.DeadReferenceError as error:
-            # test_proxy.py has a test of what this should be.
-            raise pellucid.ConnectionLost("while logging in") from error
 
     async def check_lost(self) -> None:
         """Each call has its result by now, or was lost with the connection."""

@@ -157,7 +157,6 @@ def test_a_conversation_that_is_delayed(run: Run) -> None:
     run(main())
 
 
-@pytest.mark.xfail(reason="a login of several steps calls a dead reference in the next one")
 def test_a_login_that_is_cut_between_its_steps_lost_its_connection(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from .. import references
-from ..errors import LocalProtocolError, LoginFailed, NoSuchMethod, RemoteProtocolError
+from ..errors import (
+    ConnectionLost,
+    DeadReferenceError,
+    LocalProtocolError,
+    LoginFailed,
+    NoSuchMethod,
+    RemoteProtocolError,
+)
 from ..login import md5_of, respond
 from ..scram import ClientLogin, prepare_name, prepare_password
 from .reference import RemoteReference
@@ -91,6 +98,12 @@ async def _call(connection: "Connection", handle: Any, name: str, *args: Any) ->
     try:
         # Not by a verb of the reference: those of another face may block.
         return await connection._out.call(target, name, args, {})
+    except DeadReferenceError:
+        if handle is None:
+            raise
+        # A step was sent before.
+        reason = connection._error
+        raise ConnectionLost("the connection ended between two steps of a login") from reason
     except NoSuchMethod as error:
         # A realm may raise one as well, which is about something else.
         if handle is None and str(error).endswith(f"_{name}"):
