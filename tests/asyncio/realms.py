@@ -162,7 +162,7 @@ def refused(error: BaseException | None) -> bool:
     """Whether this is the one error that every failed login has."""
     return (
         type(error) is LoginFailed
-        and str(error) == ""
+        and str(error) in ("", "the server did not let us in")
         and error.remote_type == "twisted.cred.error.UnauthorizedLogin"
         and error.remote_traceback is None
     )

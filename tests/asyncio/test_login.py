@@ -148,6 +148,7 @@ def test_a_wrong_password_raises_login_failed(
             with pytest.raises(LoginFailed) as caught:
                 await both.client.login(name, "wrong horse")
             assert refused(caught.value)
+            assert str(caught.value) == "the server did not let us in"
             await both.client.login("alice", PASSWORD)
 
     run(main())

@@ -246,7 +246,8 @@ async def converse(ours: Connection, session: Session) -> list[dict[str, Any]]:
 def shown(error: LoginFailed) -> dict[str, Any]:
     return {
         "type": error.remote_type,
-        "value": str(error),
+        # What stands for a text that the server does not give.
+        "value": str(error).removeprefix("the server did not let us in"),
         "parents": list(error.remote_parents),
         "traceback": error.remote_traceback or "Traceback unavailable\n",
     }

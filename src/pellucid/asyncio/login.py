@@ -98,6 +98,11 @@ async def _call(connection: "Connection", handle: Any, name: str, *args: Any) ->
     try:
         # Not by a verb of the reference: those of another face may block.
         return await connection._out.call(target, name, args, {})
+    except LoginFailed as error:
+        # A server does not tell why.
+        if not str(error):
+            error.args = ("the server did not let us in",)
+        raise
     except DeadReferenceError:
         if handle is None:
             raise
