@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -272,6 +273,16 @@ def test_an_object_of_any_kind_is_cut() -> None:
             return "x" * 100_000
 
     assert repr(cli._Viewer().view(Long())) == "x" * (cli._ROOM - 2) + "..."
+
+
+@pytest.mark.parametrize("char", ["x", "1", "a1.", "/", "<"])
+def test_a_large_result_is_coloured_in_no_time(char: str) -> None:
+    text = f"'{char * cli._ROOM}\n1"
+    begun = time.process_time()
+    coloured = cli._coloured(text)
+    assert time.process_time() - begun < 1
+    assert coloured.plain == text
+    assert [span.style for span in coloured.spans] == ["repr.number"]
 
 
 def test_a_terminal_that_cannot_show_everything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import contextlib
+import errno
 import functools
 import importlib
 import inspect
@@ -53,6 +54,7 @@ try:
     from rich.console import Console
     from rich.highlighter import ReprHighlighter
     from rich.pretty import pretty_repr
+    from rich.text import Text
 except ModuleNotFoundError as missing:
     raise SystemExit(
         f"pellucid: the command line needs {str(missing.name).partition('.')[0]}, "
@@ -68,6 +70,8 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 # small message stand for a very large value, so that all of what is shown is counted.
 _ROOM = 20_000
 _DEPTH = 20
+# So many characters of a line are looked through for what may be coloured.
+_LINE = 1_000
 
 _COMPILABLE = (
     *(banana, hashing, holes, encoder, decoder, jelly, events, ledger, releases, references),
@@ -76,7 +80,49 @@ _COMPILABLE = (
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Unwritten(click.ClickException):
+    """The output can't be written, as on a full disk."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"the output can't be written: {error.strerror or error}")
+
+    def show(self, file: Any = None) -> None:
+        """Say so, and drop what Python would try to write once more at its end."""
+        with contextlib.suppress(OSError):
+            super().show(file)
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # Nobody reads any more: there is nothing to say.
+        raise _Unwritten(error) from error
+
+
+def _say(text: str) -> None:
+    with _writing():
+        click.echo(text)
+
+
+class _Program(click.Group):
+    """A group whose help can't be written is no reason for a traceback."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it."""
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            unwritten = _Unwritten(error)
+            unwritten.show()
+            sys.exit(unwritten.exit_code)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Perspective Broker: publish objects, and call the objects of others."""
 
@@ -84,7 +130,7 @@ def main() -> None:
 @main.command()
 def version() -> None:
     """Say which version this is, and whether it is compiled."""
-    click.echo(f"pellucid {__version__}, {_build(_COMPILABLE)}")
+    _say(f"pellucid {__version__}, {_build(_COMPILABLE)}")
 
 
 def _build(modules: Iterable[ModuleType]) -> str:
@@ -208,7 +254,7 @@ def _place_of(error: Exception) -> str:
 async def _serve(opening: serve, seconds: float) -> None:
     async with opening as server:
         for each in server.urls:
-            click.echo(each)
+            _say(each)
         stop = _Stop(server, seconds)
         loop = asyncio.get_running_loop()
         # Where the loop has no signal handlers, Ctrl-C is an exception as always.
@@ -313,7 +359,15 @@ def _print(text: str) -> None:
     """Print the text of a value, in colour on a terminal."""
     console = Console()
     text = text.encode(console.encoding, "backslashreplace").decode(console.encoding)
-    console.print(ReprHighlighter()(text), soft_wrap=True)
+    with _writing():
+        console.print(_coloured(text), soft_wrap=True)
+
+
+def _coloured(text: str) -> Text:
+    """Give a text with colours, but for its long lines: those may take the square of their time."""
+    highlight = ReprHighlighter()
+    lines = text.split("\n")
+    return Text("\n").join(Text(line) if len(line) > _LINE else highlight(line) for line in lines)
 
 
 # passwd
