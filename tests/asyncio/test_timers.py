@@ -1,6 +1,8 @@
 """Timers with names, lines that are logged seldom, and waiting to the end."""
 
 import asyncio
+import weakref
+from contextvars import ContextVar, copy_context
 
 import pytest
 
@@ -29,6 +31,34 @@ def test_one_at_a_time_of_each_name(run: Run) -> None:
         timers.start("b", 0.001, last.set)
         await last.wait()
         assert rung == ["second"]
+
+    run(main())
+
+
+class Held:
+    """What a context may keep."""
+
+
+def test_no_timer_keeps_the_context_in_which_it_was_made(run: Run) -> None:
+    current: ContextVar[Held] = ContextVar("current")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        timers, deadlines = Timers(loop), Deadlines(5, print)
+
+        def act() -> "weakref.ref[Held]":
+            held = Held()
+            current.set(held)
+            timers.start("a", 5, print)
+            timers.cancel("a")
+            timers.start("b", 5, print)
+            deadlines.add(other, loop)
+            return weakref.ref(held)
+
+        other = Held()
+        held = copy_context().run(act)
+        assert held() is None
+        timers.cancel_all()
 
     run(main())
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any
 from weakref import ref
 
@@ -16,10 +17,13 @@ log = logging.getLogger("pellucid")
 class Timers:
     """Timers with names, of each name one at a time."""
 
-    __slots__ = ("_handles", "_loop")
+    __slots__ = ("_context", "_handles", "_loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        # A timer keeps its context to its time, also when it was cancelled, and that of a method
+        # has the connection in it. No two threads may be in one.
+        self._context = Context()
         # Most of the time none runs.
         self._handles: dict[str, asyncio.TimerHandle] | None = None
 
@@ -28,7 +32,9 @@ class Timers:
         self.cancel(name)
         if self._handles is None:
             self._handles = {}
-        self._handles[name] = self._loop.call_later(seconds, self._ring, name, act, args)
+        self._handles[name] = self._loop.call_later(
+            seconds, self._ring, name, act, args, context=self._context
+        )
 
     def _ring(self, name: str, act: Callable[..., object], args: tuple[Any, ...]) -> None:
         self._forget(name)
@@ -65,7 +71,7 @@ class Deadlines:
     the loop.
     """
 
-    __slots__ = ("_due", "_late", "_runs", "_seconds")
+    __slots__ = ("_context", "_due", "_late", "_runs", "_seconds")
 
     def __init__(self, seconds: float, late: Callable[[Any], object]) -> None:
         self._seconds = seconds
@@ -73,13 +79,15 @@ class Deadlines:
         # Who is first in it is due first.
         self._due: dict[ref[Any], float] = {}
         self._runs = False
+        # Not that of the method in which the first one was added.
+        self._context = Context()
 
     def add(self, one: Any, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to wait for one, which is on the same loop as all others."""
         self._due[ref(one)] = loop.time() + self._seconds
         if not self._runs:
             self._runs = True
-            loop.call_later(self._seconds, self._ring, loop)
+            loop.call_later(self._seconds, self._ring, loop, context=self._context)
 
     def remove(self, one: Any) -> None:
         """Take one back, if it is waited for."""
@@ -95,7 +103,7 @@ class Deadlines:
             first, due = next(iter(self._due.items()))
             if due > now:
                 self._runs = True
-                loop.call_at(due, self._ring, loop)
+                loop.call_at(due, self._ring, loop, context=self._context)
                 return
             del self._due[first]
             one = first()
