@@ -432,3 +432,24 @@ def test_what_had_come_when_the_transport_was_lost_is_still_started(run: Run, ea
             assert root.seen == list(range(20))
 
     run(main())
+
+
+def test_who_gives_a_root_can_ask_the_connection_for_all_that_it_has(run: Run) -> None:
+    ended: list[BaseException | None] = []
+
+    class Door:
+        def root_for(self, connection: Connection) -> Echo:
+            assert not connection.closed
+            assert connection.running == 0
+            assert connection.limits == Limits()
+            connection.on_close(ended.append)
+            return Echo()
+
+    async def main() -> None:
+        async with pair(Door()) as (client, server):
+            assert await client.root.call("echo", 1) == 1
+            client.close()
+            await server.wait_closed()
+        assert len(ended) == 1
+
+    run(main())

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from weakref import WeakSet
 
 from .. import references
-from ..broker import Broker
+from ..broker import ROOT, Broker
 from ..caches import CacheObserver
 from ..errors import ConnectionLost, RemoteProtocolError
 from ..events import Event
@@ -92,14 +92,10 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         shared = shared_by(loop)
         # The name, or what it is made of when somebody asks.
         self._peer: str | tuple[Any, ...] = peer
-        # A portal has a root of its own for each connection.
-        if hasattr(type(root), "root_for"):
-            root = root.root_for(self)
         chosen: dict[str, Any] = {} if dialects is None else {"dialects": dialects}
         self._woken = False
         self._broker = Broker(
             role,
-            root=root,
             limits=limits,
             registry=registry,
             reference_type=_make_reference,
@@ -138,6 +134,11 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         self._on_close: tuple[Callable[[BaseException | None], object], ...] = ()
         if faults is None:
             _open.add(self)
+        # A portal has a root of its own for each connection, which may be asked for all that it has.
+        if hasattr(type(root), "root_for"):
+            root = root.root_for(self)
+        if root is not None:
+            self._broker.exports.publish(ROOT, root)
 
     # What the class below adds.
 
