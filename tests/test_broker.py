@@ -2262,3 +2262,30 @@ def test_an_answer_with_too_many_containers_ends_the_connection(waits: bool) -> 
     assert isinstance(other.error, ConnectionLost)
     client.take()
     assert client.counts() == {}
+
+
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_a_broker_that_its_face_has_left_is_in_no_cycle(role: str) -> None:
+    class Face:
+        def _wake(self) -> None: ...
+
+    gc.collect()
+    gc.disable()
+    try:
+        broker = Broker(role, root=Thing(), face=Face())
+        # All that is made at its first use.
+        assert len(broker.imports) == len(broker.cache_imports) == len(broker.cache_exports) == 0
+        broker.close()
+        while broker.next_event() is not None:
+            pass
+        broker.leave()
+        assert broker.closed
+        assert (broker.face, broker.root) == (None, None)
+        assert not any(
+            map(len, (broker.exports, broker.imports, broker.cache_exports, broker.cache_imports))
+        )
+        gone = weakref.ref(broker)
+        del broker
+        assert gone() is None
+    finally:
+        gc.enable()

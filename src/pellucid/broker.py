@@ -876,6 +876,14 @@ class Broker:
         """
         self._end(error)
 
+    def leave(self) -> None:
+        """The face is through with the end: forget it and `root`, and be in no cycle any more.
+
+        Nothing may be asked for behind it but what can be read: `closed`, `limits` and the like.
+        """
+        self.face = self.root = None
+        self._tables.leave()
+
     def _end(self, error: BaseException | None) -> None:
         if self.closed:
             return

@@ -310,6 +310,10 @@ class Exports:
             raise InsecureJelly("a reference to an object that this side does not know")
         return found
 
+    def leave(self) -> None:
+        """Forget the owner, behind `clear`."""
+        self._owner = None
+
     def clear(self) -> None:
         """The connection is over: forget everything."""
         self._open = False
@@ -410,6 +414,10 @@ class Imports:
         held.count += 1
         self.releases.take_in(held)
         return reference
+
+    def leave(self) -> None:
+        """Forget the owner, behind `clear`."""
+        self._owner = None
 
     def clear(self) -> None:
         """The connection is over, and so are the releases."""

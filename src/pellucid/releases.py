@@ -6,7 +6,7 @@ Both tables of what is held share it. Finalizers report to it from any thread, a
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from .errors import InsecureJelly
 from .limits import Limits
@@ -72,9 +72,11 @@ class Releases:
 
     def wake(self) -> None:
         """Tell that there is something to take."""
+        # Looked up first: as long as this is open there is one.
+        owner = self._owner
         if not self._awake and self._open:
             self._awake = True
-            self._owner.wake()
+            owner.wake()
 
     def settle(self) -> None:
         """Note what is owed for all that went away."""
@@ -151,6 +153,11 @@ class Releases:
     def has_room(self) -> bool:
         """Tell whether no more ids wait to be released than may be held."""
         return self.owed is None or len(self.owed) < self._limits.references_held
+
+    def leave(self) -> None:
+        """Forget the owner, behind `clear`."""
+        gone: Any = None
+        self._owner = gone
 
     def clear(self) -> None:
         """The connection is over: nothing is owed any more."""

@@ -107,6 +107,16 @@ class Tables:
             self._cache_exports.clear()
         self.exports.clear()
 
+    def leave(self) -> None:
+        """Forget the owner, behind `clear`: nothing comes or goes any more."""
+        self.owner = None
+        self.releases.leave()
+        self.exports.leave()
+        if self._imports is not None:
+            self._imports.leave()
+        # It is made again, and empty, if somebody asks for it.
+        self._cache_exports = None
+
     # What the encoder asks.
 
     def export(self, obj: Any, key: object = None) -> int:

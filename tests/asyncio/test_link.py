@@ -1,9 +1,12 @@
 """The life of a transport: opening, taking turns, and the end."""
 
 import asyncio
+import gc
 import logging
 import socket
 import ssl
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ import pellucid
 from pellucid import (
     Connection,
     ConnectionLost,
+    DeadReferenceError,
     LimitExceeded,
     Limits,
     RemoteProtocolError,
@@ -20,6 +24,7 @@ from pellucid.asyncio import link as module
 from tests.asyncio.pairs import (
     CHOICE,
     OFFER,
+    OWN_CHOICE,
     Echo,
     Run,
     Seeing,
@@ -451,5 +456,77 @@ def test_who_gives_a_root_can_ask_the_connection_for_all_that_it_has(run: Run) -
             client.close()
             await server.wait_closed()
         assert len(ended) == 1
+
+    run(main())
+
+
+# What is left of a connection that nobody holds.
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def watched(connection: Connection) -> list["weakref.ref[Any]"]:
+    return [weakref.ref(connection), weakref.ref(connection._broker)]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param([b"\xff" * 1_000], id="garbage"),
+        pytest.param([b"\x01" * 100_000], id="endless"),
+        pytest.param([OWN_CHOICE, b"\x07\x80\x0c\x87"], id="the middle of a message"),
+        pytest.param([], id="nothing"),
+    ],
+)
+@pytest.mark.usefixtures("no_collector")
+def test_a_connection_that_ended_is_freed_without_the_collector(
+    run: Run, said: list[bytes]
+) -> None:
+    async def main() -> None:
+        connection = Connection("server", root=Echo())
+        left = watched(connection)
+        theirs = await alone(connection)
+        del connection
+        with theirs:
+            for each in said:
+                theirs.sendall(each)
+                await turn()
+        await until(lambda: not any(each() for each in left))
+
+    run(main())
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_a_connection_that_was_closed_is_freed_and_answers_until_then(run: Run) -> None:
+    async def main() -> None:
+        ends = []
+        async with pair() as (client, server):
+            left = [*watched(client), *watched(server)]
+            root = client.root
+            assert await root.call("echo", 1) == 1
+            client.close()
+            await client.wait_closed()
+            await server.wait_closed()
+            await turn()
+            client.on_close(ends.append)
+            client.abort()
+            client.close()
+            assert client.closed
+            assert client.limits == Limits()
+            assert repr(client).startswith("<Connection closed")
+            assert client.running == 0
+            for dead in (root, client.root):
+                assert isinstance(await failure(dead.call("echo", 2)), DeadReferenceError)
+            await turn()
+            assert ends == [None]
+            del dead
+        del client, server, root
+        await until(lambda: not any(each() for each in left))
 
     run(main())

@@ -54,6 +54,9 @@ class Runner(Protocol):
     def cancel(self) -> None:
         """The connection ended: cancel what still runs."""
 
+    def leave(self) -> None:
+        """The connection is over, and no call runs: forget it."""
+
     def current(self) -> Any:
         """Give the key in `running` of the call that runs this, None if none does.
 
@@ -200,6 +203,11 @@ class Calls:
         """The connection ended: cancel what still runs."""
         for task in list(self.running):
             task.cancel("the connection of this call has ended")
+
+    def leave(self) -> None:
+        """The connection is over, and no call runs: forget it."""
+        gone: Any = None
+        self._connection = self._link = gone
 
     def current(self) -> asyncio.Task[None] | None:
         """Give the task that is running, if it runs one of these calls."""

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from ..broker import Broker
+from ..broker import ROOT, Broker
 from ..errors import ConnectionLost, LimitExceeded, LocalProtocolError, PBError
 from ..events import CallFailed, Closed, Event, PeerFault, Released, Unobserved
 from .calls import EAGER_TASKS, Calls, Runner, raise_later
@@ -41,6 +41,9 @@ class Connection(Link, Closing):
     def root(self) -> RemoteReference:
         """The object that the server gives to everybody. No round trip is made for it."""
         root = self._broker.root
+        if root is None and self._is_client:
+            # A dead one, after the end.
+            root = self._make_reference(self._broker, ROOT)
         if not isinstance(root, RemoteReference):
             raise LocalProtocolError("only the side that connected has the other side's root")
         return root

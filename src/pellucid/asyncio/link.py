@@ -13,7 +13,7 @@ from weakref import WeakSet
 from .. import references
 from ..broker import ROOT, Broker
 from ..caches import CacheObserver
-from ..errors import ConnectionLost, RemoteProtocolError
+from ..errors import ConnectionLost, LimitExceeded, RemoteProtocolError
 from ..events import Event
 from ..limits import Limits
 from ..registry import Registry
@@ -56,6 +56,7 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         "_done",
         "_error",
         "_finished",
+        "_is_client",
         "_last",
         "_lines",
         "_loop",
@@ -94,6 +95,7 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         self._peer: str | tuple[Any, ...] = peer
         chosen: dict[str, Any] = {} if dialects is None else {"dialects": dialects}
         self._woken = False
+        self._is_client = role == "client"
         self._broker = Broker(
             role,
             limits=limits,
@@ -134,7 +136,7 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         self._on_close: tuple[Callable[[BaseException | None], object], ...] = ()
         if faults is None:
             _open.add(self)
-        # A portal has a root of its own for each connection, which may be asked for all that it has.
+        # A portal has a root of its own for each connection, which works already.
         if hasattr(type(root), "root_for"):
             root = root.root_for(self)
         if root is not None:
@@ -173,10 +175,6 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         if self._made_timers is None:
             self._made_timers = Timers(self._loop)
         return self._made_timers
-
-    @property
-    def _is_client(self) -> bool:
-        return self._broker.root is not None
 
     @property
     def peer(self) -> str:
@@ -358,6 +356,8 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
 
     def _ended(self, error: BaseException | None) -> None:
         self._error = error
+        if isinstance(error, (RemoteProtocolError, LimitExceeded)):
+            _strip(error)
         self._end_opening()
         # What ends the opening of a client is raised there.
         opening = self._is_client and not self._broker.ready
@@ -437,7 +437,11 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         self._check_done(given_up=True)
 
     def _check_done(self, given_up: bool = False) -> None:
-        if self._done or ((self._calls.running or self._last) and not given_up):
+        busy = bool(self._calls.running or self._last)
+        if not busy and not self._loop.is_closed():
+            # Not at once: a method that ended it may be in its first lines.
+            self._loop.call_soon(self._let_go)
+        if self._done or (busy and not given_up):
             return
         self._done = True
         if self._made_timers is not None:
@@ -446,6 +450,16 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
             self._finished.set()
         if self._on_done is not None:
             self._on_done(self)
+
+    def _let_go(self) -> None:
+        """Be in no cycle any more, which would keep what was read until the collector comes."""
+        if self._calls.running or self._last:
+            return
+        self._ready = self._on_done = None
+        self._turns.leave()
+        self._calls.leave()
+        self._out.leave()
+        self._broker.leave()
 
 
 def _make_reference(broker: Broker, luid: int | bytes) -> references.RemoteReference:
@@ -456,6 +470,14 @@ def _make_reference(broker: Broker, luid: int | bytes) -> references.RemoteRefer
 def _make_observer(broker: Broker, luid: int, perspective: Any) -> CacheObserver:
     made: CacheObserver = broker.face._make_observer(broker, luid, perspective)
     return made
+
+
+def _strip(error: BaseException) -> None:
+    """Take the frames from an error, and from those behind it: they hold the connection."""
+    behind: BaseException | None = error
+    while behind is not None and behind.__traceback__ is not None:
+        behind.__traceback__ = None
+        behind = behind.__cause__ or behind.__context__
 
 
 def _is_unix(transport: asyncio.BaseTransport) -> bool:

@@ -76,7 +76,8 @@ class Outgoing:
         self._broker = broker
         # The loops of asyncio do no more than that, but by another function.
         self._plain = getattr(type(loop), "create_future", None) is _CREATE_FUTURE
-        self._link = link
+        # Any, because it is there as long as there is a transport.
+        self._link: Any = link
         self._transport: asyncio.WriteTransport | None = None
         self._below: asyncio.WriteTransport | None = None
         self._corked = False
@@ -106,6 +107,10 @@ class Outgoing:
         """The transport is gone: what is still to be sent goes nowhere."""
         self._transport = None
         self.resume()
+
+    def leave(self) -> None:
+        """The connection is over, with its methods: forget it."""
+        self._link = None
 
     def call(
         self,

@@ -76,7 +76,8 @@ class Turns:
         # Made when the first call of ours is done: many servers make none.
         self._wakeups: Wakeups | None = None
         self._finish = finish
-        self._link = link
+        # None when the connection is over.
+        self._link: Any = link
         # How many calls may start before the next iteration.
         self._left = self._most = broker.limits.calls_per_turn
         self._few = (self._most - 1) // 2
@@ -95,6 +96,8 @@ class Turns:
 
     def run(self) -> None:
         """Do all that can be done now."""
+        if self._link is None:
+            return
         broker, out = self._broker, self._out
         ledger, releases = broker.ledger, broker.releases
         over = perf_counter() + TURN_TIME if self.long else 0.0
@@ -170,6 +173,10 @@ class Turns:
         if self._wakeups is not None:
             self._wakeups.put_off()
         self.go_on_soon()
+
+    def leave(self) -> None:
+        """The connection is over, and there are no more turns: forget it."""
+        self._link = None
 
     def _runs(self) -> Wakeups:
         if self._wakeups is None:

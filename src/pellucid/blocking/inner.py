@@ -58,6 +58,10 @@ class InnerConnection(connection.Connection):
     def _make_observer(self, broker: Broker, luid: int, perspective: Any) -> Any:
         return CacheObserver(broker, luid, perspective, self.outer)
 
+    def _let_go(self) -> None:
+        # Other threads may still ask for something.
+        pass
+
     def _make_calls(self) -> WorkerCalls:
         return WorkerCalls(self, self.lane, self.outer)
 
