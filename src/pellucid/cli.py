@@ -15,37 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any, TypeVar
 
-from . import (
-    banana,
-    broker,
-    decoder,
-    encoder,
-    events,
-    hashing,
-    holes,
-    jelly,
-    ledger,
-    messages,
-    outbox,
-    references,
-    releases,
-    tables,
-    waiting,
-)
 from ._version import __version__
-from .asyncio import (
-    Connection,
-    Server,
-    calls,
-    client_tls,
-    connect,
-    current,
-    outgoing,
-    serve,
-    server_tls,
-    turns,
-    wakeups,
-)
+from .asyncio import Connection, Server, client_tls, connect, serve, server_tls
 from .errors import PBError
 from .passwords import make_account, write_account
 
@@ -74,9 +45,9 @@ _DEPTH = 20
 _LINE = 1_000
 
 _COMPILABLE = (
-    *(banana, hashing, holes, encoder, decoder, jelly, events, ledger, releases, references),
-    *(tables, messages, waiting, outbox, broker),
-    *(outgoing, current, calls, wakeups, turns),
+    *("banana", "hashing", "holes", "encoder", "decoder", "jelly", "events", "ledger", "releases"),
+    *("references", "tables", "messages", "waiting", "outbox", "broker"),
+    *("asyncio.outgoing", "asyncio.current", "asyncio.calls", "asyncio.wakeups", "asyncio.turns"),
 )
 
 
@@ -130,7 +101,11 @@ def main() -> None:
 @main.command()
 def version() -> None:
     """Say which version this is, and whether it is compiled."""
-    _say(f"pellucid {__version__}, {_build(_COMPILABLE)}")
+    _say(f"pellucid {__version__}, {_build(map(_module, _COMPILABLE))}")
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"pellucid.{name}")
 
 
 def _build(modules: Iterable[ModuleType]) -> str:

@@ -18,7 +18,7 @@ from ..events import Event
 from ..limits import Limits
 from ..registry import Registry
 from .calls import Runner
-from .logs import Lines
+from .logs import Lines, without_frames
 from .outgoing import Outgoing
 from .shared import shared_by
 from .timers import Deadlines, Seldom, Timers
@@ -357,7 +357,7 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
     def _ended(self, error: BaseException | None) -> None:
         self._error = error
         if isinstance(error, (RemoteProtocolError, LimitExceeded)):
-            _strip(error)
+            without_frames(error)
         self._end_opening()
         # What ends the opening of a client is raised there.
         opening = self._is_client and not self._broker.ready
@@ -470,14 +470,6 @@ def _make_reference(broker: Broker, luid: int | bytes) -> references.RemoteRefer
 def _make_observer(broker: Broker, luid: int, perspective: Any) -> CacheObserver:
     made: CacheObserver = broker.face._make_observer(broker, luid, perspective)
     return made
-
-
-def _strip(error: BaseException) -> None:
-    """Take the frames from an error, and from those behind it: they hold the connection."""
-    behind: BaseException | None = error
-    while behind is not None and behind.__traceback__ is not None:
-        behind.__traceback__ = None
-        behind = behind.__cause__ or behind.__context__
 
 
 def _is_unix(transport: asyncio.BaseTransport) -> bool:

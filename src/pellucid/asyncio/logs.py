@@ -24,7 +24,7 @@ from ..events import CallReceived
 from ..flavors import RemoteCache
 from .timers import Seldom
 
-__all__ = ["Lines", "shown", "unheard"]
+__all__ = ["Lines", "shown", "unheard", "without_frames"]
 
 # So many characters of the text of an error are logged, and of a name that the other side chose.
 _LOGGED = 2_000
@@ -122,3 +122,11 @@ def unheard(call: CallReceived, error: BaseException, texts: bool) -> str:
     name, kind = call.name[:_NAMED], type(call.target).__name__
     why = _line(error, texts)[:_NAMED]
     return f"{what} failed, {name!r} of a {kind}: {why if why.isprintable() else repr(why)}"
+
+
+def without_frames(error: BaseException) -> None:
+    """Take the frames from an error, and from those behind it: they hold the connection."""
+    behind: BaseException | None = error
+    while behind is not None and behind.__traceback__ is not None:
+        behind.__traceback__ = None
+        behind = behind.__cause__ or behind.__context__
