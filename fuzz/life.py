@@ -27,6 +27,7 @@ from pellucid.events import (
     CallReceived,
     Closed,
     Event,
+    Paused,
     PeerFault,
     Ready,
     Released,
@@ -150,7 +151,7 @@ class Life:
             note(f"released {type(event.target).__name__}")
         elif isinstance(event, Ready):
             note(f"ready {event.dialect}")
-        else:
+        elif not isinstance(event, Paused):
             self.end(event)
 
     def serve(self, call: CallReceived) -> None:

@@ -11,6 +11,7 @@ from pellucid.events import (
     CallFailed,
     CallReceived,
     Event,
+    Paused,
     PeerFault,
     Ready,
     Released,
@@ -130,7 +131,7 @@ class Side:
                 self.stop_observing(event)
         elif isinstance(event, Released):
             self.released.append(event.target)
-        else:
+        elif not isinstance(event, Paused):
             self.closed.append(event.error)
 
     def serve(self, call: CallReceived) -> None:

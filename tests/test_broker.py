@@ -2281,9 +2281,8 @@ def test_a_broker_that_its_face_has_left_is_in_no_cycle(role: str) -> None:
         broker.leave()
         assert broker.closed
         assert (broker.face, broker.root) == (None, None)
-        assert not any(
-            map(len, (broker.exports, broker.imports, broker.cache_exports, broker.cache_imports))
-        )
+        assert len(broker.exports) == len(broker.imports) == 0
+        assert len(broker.cache_exports) == len(broker.cache_imports) == 0
         gone = weakref.ref(broker)
         del broker
         assert gone() is None

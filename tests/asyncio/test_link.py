@@ -505,7 +505,7 @@ def test_a_connection_that_ended_is_freed_without_the_collector(
 @pytest.mark.usefixtures("no_collector")
 def test_a_connection_that_was_closed_is_freed_and_answers_until_then(run: Run) -> None:
     async def main() -> None:
-        ends = []
+        ends: list[object] = []
         async with pair() as (client, server):
             left = [*watched(client), *watched(server)]
             root = client.root
