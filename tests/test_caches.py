@@ -678,3 +678,22 @@ def test_what_is_sent_under_a_key_is_one_cache() -> None:
     owner.table.forget(owner.stop(luid))
     assert owner.table.find(one, "key") is None
     owner.prove_empty()
+
+
+def test_other_limits_for_what_is_remembered() -> None:
+    ledger = Ledger(Limits())
+    told: list[Unobserved] = []
+    table = CacheExports(
+        ledger, Ids(), lambda luid, perspective: CacheObserver(None, luid, perspective), told.append
+    )
+    stocks = [Stock(), Stock()]
+    for stock in stocks:
+        table.send(stock, None)
+    ledger.use(Limits(remembered_ids=1))
+    table.follow()
+    for luid in (1, 2):
+        assert table.decache(luid)
+        table.forget(told[-1])
+    with pytest.raises(InsecureJelly):
+        table.resolve_home(1)
+    assert table.resolve_home(2) is stocks[1]

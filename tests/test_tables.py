@@ -151,3 +151,20 @@ def test_all_tables_follow_the_limits() -> None:
             assert len(tables.cache_exports) == 0
         connection.ledger.use(Limits(remembered_ids=1))
         tables.follow()
+
+
+def test_the_tables_of_caches_follow_the_limits() -> None:
+    connection = Connection()
+    tables = connection.tables
+    stocks = [Stock() for _ in range(2)]
+    for stock in stocks:
+        tables.cache(stock, None)
+    tables.ids.commit()
+    connection.ledger.use(Limits(remembered_ids=1))
+    tables.follow()
+    for luid in (1, 2):
+        assert tables.cache_exports.decache(luid)
+        tables.cache_exports.forget(connection.told[-1])
+    with pytest.raises(InsecureJelly):
+        tables.lcache(1)
+    assert tables.lcache(2) is stocks[1]

@@ -10,7 +10,7 @@ cdef int _LIST, _INT, _STRING, _NEG, _FLOAT, _LONGINT, _VOCAB, _WIDE, _FEW
 cdef int _SEQUENCE, _DICTIONARY, _TUPLE, _REFERENCE, _SET, _FROZENSET, _OTHER
 cdef dict _MADE
 cdef Py_ssize_t _CROWD
-cdef object _PLAIN, _LATE, _DATES, _OTHERS
+cdef object _NO_BOUND, _PLAIN, _LATE, _DATES, _OTHERS
 cdef bytes _UNICODE, _TEXT_PAIR
 
 

@@ -4,7 +4,6 @@ What a peer sends is bounded before anything is made of it: how deep it is neste
 its keys and members may cost.
 """
 
-import sys
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
@@ -29,6 +28,8 @@ _NEG: Final = 0x83
 _FLOAT: Final = 0x84
 _LONGINT: Final = 0x85
 _VOCAB: Final = 0x87
+
+_NO_BOUND: Final = 1 << 56
 
 # A prefix with more bits than that is no size.
 _WIDE: Final = 56
@@ -125,7 +126,7 @@ class Decoder:
         self._words = dialect.words
         self._depth = limits.depth_received
         # Whoever sets a limit that no C integer holds wants none.
-        self._most = min(limits.containers, sys.maxsize)
+        self._most = min(limits.containers, _NO_BOUND)
         self.containers = 0
         self.over = False
         self._hashing: Any = None
