@@ -164,7 +164,9 @@ def test_the_tables_of_caches_follow_the_limits() -> None:
     tables.follow()
     for luid in (1, 2):
         assert tables.cache_exports.decache(luid)
-        tables.cache_exports.forget(connection.told[-1])
+        event = connection.told[-1]
+        assert isinstance(event, Unobserved)
+        tables.cache_exports.forget(event)
     with pytest.raises(InsecureJelly):
         tables.lcache(1)
     assert tables.lcache(2) is stocks[1]
