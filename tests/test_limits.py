@@ -14,7 +14,7 @@ from pellucid.banana import encode
 from pellucid.broker import Broker
 from pellucid.errors import InsecureJelly, LimitExceeded
 from pellucid.flavors import RemoteCache
-from pellucid.limits import Limits
+from pellucid.limits import LOGIN_LIMITS, Limits, ServerLimits
 from pellucid.registry import Registry
 from tests.harness import Echo, Later, Pair, Side, Stock, Waiter, join, stocks
 
@@ -24,7 +24,8 @@ DICT = [b"dictionary"]
 # What acts in the faces only: they have the clock and the loop.
 OF_THE_FACES = {
     *("calls_per_turn", "logins_pending", "log_lines"),
-    *("handshake_time", "stall_time", "close_time"),
+    *("handshake_time", "login_time", "message_time", "idle_time", "keepalive_time"),
+    *("stall_time", "close_time"),
 }
 
 
@@ -95,10 +96,11 @@ def test_limits_are_values() -> None:
     assert not hasattr(limits, "__dict__")
 
 
-def test_the_signature_names_each() -> None:
-    given = inspect.signature(Limits).parameters
-    assert [*given] == [field.name for field in dataclasses.fields(Limits)]
-    for field in dataclasses.fields(Limits):
+@pytest.mark.parametrize("kind", [Limits, ServerLimits])
+def test_the_signature_names_each(kind: type[Any]) -> None:
+    given = inspect.signature(kind).parameters
+    assert [*given] == [field.name for field in dataclasses.fields(kind)]
+    for field in dataclasses.fields(kind):
         shown = given[field.name]
         assert shown.kind is inspect.Parameter.KEYWORD_ONLY
         assert (shown.default, shown.annotation) == (field.default, field.type)
@@ -128,6 +130,47 @@ def test_the_bound_of_the_stack(name: str) -> None:
     assert getattr(Limits(**most), name) == 256
     with pytest.raises(ValueError, match="can't be above 256"):
         Limits(**{name: 257})
+
+
+def test_those_of_a_server_are_values_too() -> None:
+    limits = ServerLimits(connections=5)
+    assert repr(limits).startswith("ServerLimits(connections=5, connections_per_address=2048, ")
+    assert eval(repr(limits)) == limits == pickle.loads(pickle.dumps(limits))
+    assert hash(limits) == hash(ServerLimits(connections=5))
+    assert limits != ServerLimits()
+    assert limits != Limits()
+    assert dataclasses.replace(limits, connections=10_000) == ServerLimits()
+    assert not hasattr(limits, "__dict__")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        limits.connections = 6  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(ServerLimits)])
+def test_each_number_of_a_server(name: str) -> None:
+    text = pydoc.render_doc(ServerLimits, renderer=pydoc.plaintext)
+    assert len(re.findall(rf"\| +{name}: [A-Z]", text)) == 1
+    for value, error in ((0, ValueError), (1.5, TypeError), (True, TypeError), (None, TypeError)):
+        with pytest.raises(error, match=rf"^server_limits\.{name} must be "):
+            ServerLimits(**{name: value})  # type: ignore[arg-type]
+
+
+def test_less_is_allowed_before_a_login() -> None:
+    usual = Limits()
+    for field in dataclasses.fields(Limits):
+        assert getattr(LOGIN_LIMITS, field.name) <= getattr(usual, field.name)
+    assert LOGIN_LIMITS.message_bytes == 64 * 1024
+
+
+def test_a_time_may_have_no_end() -> None:
+    for name in IS_TIME:
+        given: dict[str, Any] = {name: float("inf")}
+        if IS_TIME[name]:
+            assert getattr(Limits(**given), name) == float("inf")
+        else:
+            with pytest.raises(TypeError):
+                Limits(**given)
+        with pytest.raises((TypeError, ValueError)):
+            Limits(**{name: float("nan")})  # type: ignore[arg-type]
 
 
 IS_TIME = {field.name: field.type is float for field in dataclasses.fields(Limits)}

@@ -34,7 +34,7 @@ from .flavors import (
     ViewPoint,
 )
 from .jelly import Unpersistable
-from .limits import Limits
+from .limits import Limits, ServerLimits
 from .registry import Registry
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ __all__ = [
     "RemoteReference",
     "Root",
     "Server",
+    "ServerLimits",
     "Unpersistable",
     "ViewPoint",
     "Viewable",

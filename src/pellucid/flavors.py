@@ -129,6 +129,9 @@ class Avatar(Referenceable):
 
     method_prefix = "perspective_"
 
+    limits: Any = None
+    """A `pellucid.Limits` for the connections of this user, if not those of the server."""
+
     def find_perspective(self) -> Any:
         """Give this object: it is on its own behalf that it is called."""
         return self

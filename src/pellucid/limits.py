@@ -1,16 +1,67 @@
-"""Every number that bounds what a connection may cost."""
+"""Every number that bounds what a connection may cost, and what all of a server may."""
 
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
-__all__ = ["Limits"]
+__all__ = ["LOGIN_LIMITS", "Limits", "ServerLimits"]
+
+
+def _check_type(name: str, value: object, is_time: bool) -> None:
+    # A bool is an int to Python.
+    if type(value) is int or (is_time and isinstance(value, float)):
+        return
+    wanted = "a number" if is_time else "an int"
+    raise TypeError(f"{name} must be {wanted}, not {type(value).__name__}")
+
+
+def _shown(value: float) -> str:
+    return "float('inf')" if value == float("inf") else repr(value)
+
+
+class _Numbers:
+    """What both kinds of limits do. `_prefix` is how texts of errors call them."""
+
+    __slots__ = ()
+    _prefix: ClassVar[str]
+
+    def _set(self, given: dict[str, Any]) -> None:
+        for name in self._names():
+            object.__setattr__(self, name, given[name])
+
+    def _check(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]
+            name, value = f"{self._prefix}.{field.name}", getattr(self, field.name)
+            _check_type(name, value, field.type is float)
+            # Written so that NaN is refused as well.
+            if not value > 0:
+                raise ValueError(f"{name} must be above 0, not {value!r}")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, _Numbers) and type(other) is type(self):
+            return self._all() == other._all()
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._all().values()))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={_shown(value)}" for name, value in self._all().items())
+        return f"{type(self).__qualname__}({shown})"
+
+    def _names(self) -> list[str]:
+        return [field.name for field in fields(self)]  # type: ignore[arg-type]
+
+    def _all(self) -> dict[str, float]:
+        return {name: getattr(self, name) for name in self._names()}
 
 
 # The methods are written here, as those that it would write for so many fields are long, and to
 # compile them takes longer than to load any module of ours.
 @dataclass(frozen=True, kw_only=True, slots=True, init=False, repr=False, eq=False)
-class Limits:
+class Limits(_Numbers):
     """What one connection may cost. Sizes are bytes, times are seconds, the others are counts.
+
+    A time may be `float("inf")`: then there is no limit.
 
     Give the ones that are to be other than they are: `Limits(calls_running=50)`. Raises TypeError
     for what is no number, and ValueError for one that can't be a limit.
@@ -77,12 +128,23 @@ class Limits:
 
       handshake_time: From the connection to the agreed dialect. A client answers at once, so this
         is network time. A TLS handshake may take as long again.
+      login_time: Where a Portal is served: from the agreed dialect to the first login. Long enough
+        for somebody who types a password, and for attempts that are delayed.
+      message_time: From the first to the last byte of one message. The largest one takes it at
+        56 KB/s. A message that begins behind another one may get up to twice as much.
+      idle_time: How long nothing may arrive while no call of either side is open. None, because
+        connections that rest are normal in PB and cost little.
+      keepalive_time: Within so much a machine that has gone, or cannot be reached, is noticed by TCP,
+        also when nothing is to be sent. Whole seconds, 2 at least. Linux has all that it needs;
+        where a peer takes nothing for so long it ends the connection too, whatever `stall_time`
+        is. Applies to TCP only.
       stall_time: How long a peer may take nothing of what is ready for it.
       close_time: How long closing may take to send what is ready, and to stop methods that still
         run.
     """
 
     # A face may know that both sides take more.
+    _prefix = "limits"
     _largest: ClassVar[int] = 655_360
     _widest: ClassVar[int] = 448
 
@@ -111,6 +173,10 @@ class Limits:
     logins_pending: int = 16
     log_lines: int = 20
     handshake_time: float = 10.0
+    login_time: float = 60.0
+    message_time: float = 300.0
+    idle_time: float = float("inf")
+    keepalive_time: float = 60.0
     stall_time: float = 60.0
     close_time: float = 5.0
 
@@ -142,21 +208,18 @@ class Limits:
         logins_pending: int = logins_pending,
         log_lines: int = log_lines,
         handshake_time: float = handshake_time,
+        login_time: float = login_time,
+        message_time: float = message_time,
+        idle_time: float = idle_time,
+        keepalive_time: float = keepalive_time,
         stall_time: float = stall_time,
         close_time: float = close_time,
     ) -> None:
-        given = locals()
-        for field in fields(self):
-            object.__setattr__(self, field.name, given[field.name])
+        self._set(locals())
         self.__post_init__()
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            _check_type(field.name, value, field.type is float)
-            # Written so that NaN is refused as well.
-            if not value > 0:
-                raise ValueError(f"limits.{field.name} must be above 0, not {value!r}")
+        self._check()
         for name in ("string_bytes", "list_items"):
             if getattr(self, name) > self._largest:
                 raise ValueError(f"limits.{name} can't be above the wire's own 655360")
@@ -165,25 +228,65 @@ class Limits:
         if max(self.depth_received, self.depth_sent) > 256:
             raise ValueError("limits.depth_received and limits.depth_sent can't be above 256")
 
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Limits) and type(other) is type(self):
-            return self._all() == other._all()
-        return NotImplemented
 
-    def __hash__(self) -> int:
-        return hash(tuple(self._all().values()))
+# Before a login only names, passwords and references to minds are honest. A program of Twisted that
+# logs in sends messages of less than 1 KiB.
+LOGIN_LIMITS: Final = Limits(
+    string_bytes=16 * 1024,
+    list_items=1_000,
+    message_bytes=64 * 1024,
+    items=1_000,
+    hash_steps=10_000,
+    references_held=64,
+    references_exported=64,
+    caches_held=16,
+    cache_bytes=64 * 1024,
+    caches_exported=16,
+    remembered_ids=256,
+    calls_pending=64,
+    calls_running=16,
+    calls_waiting=64,
+    waiting_bytes=512 * 1024,
+    out_bytes=512 * 1024,
+)
+"""What a connection may cost before it has logged in, unless `serve` is told otherwise."""
 
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in self._all().items())
-        return f"{type(self).__qualname__}({shown})"
 
-    def _all(self) -> dict[str, float]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+@dataclass(frozen=True, kw_only=True, slots=True, init=False, repr=False, eq=False)
+class ServerLimits(_Numbers):
+    """What all connections of a server may cost together, for `serve(..., server_limits=...)`.
 
+    Who comes when one of them is reached is refused, and nothing is allocated for it. Those that are
+    there stay. Give the ones that are to be other than they are. Raises as `Limits`.
 
-def _check_type(name: str, value: object, is_time: bool) -> None:
-    # A bool is an int to Python.
-    if type(value) is int or (is_time and isinstance(value, float)):
-        return
-    wanted = "a number" if is_time else "an int"
-    raise TypeError(f"limits.{name} must be {wanted}, not {type(value).__name__}")
+      connections: Connections in all. They cost about 4 KiB each while they rest. However many are
+        allowed, 64 file descriptors of the process are left to the application.
+      connections_per_address: Connections from one IP address, of IPv6 from one /64, which is what
+        one customer gets. Many clients may share one address behind NAT. Unix sockets are exempt.
+      handshakes: Connections whose dialect is not agreed or, where a Portal is served, that have not
+        logged in.
+      total_bytes: What is held for all connections: incomplete messages, calls that wait or run,
+        and what is to be sent. Each has 64 KiB of its own that are not counted. Above it the newest
+        of those that hold more than that is ended.
+      log_lines: Lines that the log gets in a minute because of all connections together.
+    """
+
+    _prefix = "server_limits"
+
+    connections: int = 10_000
+    connections_per_address: int = 2_048
+    handshakes: int = 1_000
+    total_bytes: int = 1024 * 1024 * 1024
+    log_lines: int = 300
+
+    def __init__(
+        self,
+        *,
+        connections: int = connections,
+        connections_per_address: int = connections_per_address,
+        handshakes: int = handshakes,
+        total_bytes: int = total_bytes,
+        log_lines: int = log_lines,
+    ) -> None:
+        self._set(locals())
+        self._check()

@@ -20,6 +20,10 @@ class Seldom:
         self._begun = clock()
         self._lines = 0
 
+    def allow(self, most: int) -> None:
+        """Allow so many lines from now on, those of this period included."""
+        self._most = most
+
     def allows(self) -> bool:
         """Count one more, and tell whether it is to be logged."""
         now = self._clock()

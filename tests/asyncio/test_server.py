@@ -405,10 +405,17 @@ def test_a_client_that_arrives_while_the_server_closes(run: Run) -> None:
         other = await pellucid.connect(server.url)
         server.close()
         # asyncio may have accepted it already, and may give up on it then.
-        late = server._accept()
+        entry = server._gate.enter("", 0, str)
+        assert entry is not None
+        late = server._accept(entry)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            await asyncio.get_running_loop().connect_accepted_socket(server._visit, ours)
+            assert theirs.recv(1) == b""
         await server.wait_closed()
         assert late.closed
         await other.wait_closed()
+        assert server._gate.connections == server._gate.handshakes == 0
 
     run(main())
 

@@ -3,11 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Any, cast
 
 from ..broker import ROOT, Broker
 from ..errors import ConnectionLost, LimitExceeded, LocalProtocolError, PBError
 from ..events import CallFailed, Closed, Event, PeerFault, Released, Unobserved
+from ..limits import Limits
+from .alive import keep_alive
 from .calls import EAGER_TASKS, Calls, Runner, raise_later
 from .link import Link
 from .opening import Closing, check_callback
@@ -20,6 +23,8 @@ log = logging.getLogger("pellucid")
 
 # Who waits for a peer that takes its last answers slowly looks so often: below what anybody feels.
 _LOOK_AGAIN = 0.05
+# So many times in `limits.idle_time` a connection is looked at.
+_LOOKS = 4
 
 
 class Connection(Link, Closing):
@@ -240,10 +245,96 @@ class Connection(Link, Closing):
         elif isinstance(event, PeerFault):
             self._report(event.text, event.cause)
         else:
-            self._end_opening()
+            self._is_ready()
             if self._ready is not None:
                 # So that the first calls leave together with the choice of the dialect.
                 self._turns.resume(self._ready)
+
+    # Limits and times.
+
+    def _is_ready(self) -> None:
+        self._end_opening()
+        if self._later_limits is not None:
+            self._begin_opening(self.limits.login_time, Connection._login_over)
+        else:
+            self._opened()
+
+    def _opened(self) -> None:
+        if self._entry is not None:
+            self._entry.opened()
+        self._watch_idle()
+
+    def logged_in(self, limits: Limits | None) -> None:
+        """Somebody has logged in, and what the connection may cost is another from now on."""
+        if self._later_limits is None:
+            return
+        old = self.limits
+        new = self._later_limits if limits is None else limits
+        self._end_opening()
+        self._broker.use_limits(new)
+        self._turns.use(new)
+        self._out.use_limits()
+        if self._lines is not None:
+            self._lines.allow(new.log_lines)
+        if new.keepalive_time != old.keepalive_time and self._transport is not None:
+            keep_alive(self._transport.get_extra_info("socket"), new.keepalive_time)
+        self._opened()
+
+    def _login_over(self) -> None:
+        self.abort(self._late("login_time", "nobody logged in within"))
+
+    def _late(self, limit: str, text: str) -> LimitExceeded:
+        time = getattr(self.limits, limit)
+        return LimitExceeded(f"{text} {time} s (limits.{limit})", limit=limit, remote=True)
+
+    def _held_bytes(self) -> int:
+        held: int = self._broker.held_bytes
+        return held
+
+    def _look(self) -> None:
+        if self._broker.closed:
+            return
+        if self._entry is not None:
+            self._entry.hold(self, self._held_bytes())
+            self._turns.charged = self._entry.charged > 0
+        if self._broker.is_mid_message and "message" not in self._timers:
+            self._watch_message()
+
+    def _watch_message(self) -> None:
+        seconds, number = self.limits.message_time, self._broker.messages_read
+        self._timers.start("message", seconds, self._message_over, number)
+
+    def _message_over(self, number: int) -> None:
+        if not self._broker.is_mid_message:
+            return
+        # What waits unread, because we have no room for it, is not the other side's fault.
+        if self._broker.messages_read == number and self._turns.reading:
+            self.abort(self._late("message_time", "a message was not complete after"))
+        else:
+            self._watch_message()
+
+    def _watch_idle(self) -> None:
+        seconds = self.limits.idle_time
+        if seconds != inf:
+            self._timers.start("idle", seconds / _LOOKS, self._check_idle, self._activity(), 1)
+
+    def _activity(self) -> tuple[int, int]:
+        return self._broker.messages_read, self._held_bytes()
+
+    def _check_idle(self, before: tuple[int, int], looks: int) -> None:
+        now, ledger = self._activity(), self._broker.ledger
+        if now != before or ledger.calls_pending or self._calls.running:
+            self._watch_idle()
+        elif looks == _LOOKS:
+            self.abort(self._late("idle_time", "nothing arrived for"))
+        else:
+            seconds = self.limits.idle_time / _LOOKS
+            self._timers.start("idle", seconds, self._check_idle, now, looks + 1)
+
+    def leave(self) -> None:
+        """The server has forgotten this connection."""
+        if self._entry is not None:
+            self._entry.leave()
 
     def _unobserved(self, event: Unobserved) -> None:
         done = self._run_hook(event.target.stopped_observing, event.perspective, event.observer)

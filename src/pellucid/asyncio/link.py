@@ -17,7 +17,9 @@ from ..errors import ConnectionLost, LimitExceeded, RemoteProtocolError
 from ..events import Event
 from ..limits import Limits
 from ..registry import Registry
+from .alive import keep_alive
 from .calls import Runner
+from .gate import Entry
 from .logs import Lines, without_frames
 from .outgoing import Outgoing
 from .shared import shared_by
@@ -54,10 +56,12 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         "_below",
         "_calls",
         "_done",
+        "_entry",
         "_error",
         "_finished",
         "_is_client",
         "_last",
+        "_later_limits",
         "_lines",
         "_loop",
         "_lost",
@@ -88,6 +92,8 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         tracebacks: bool = False,
         dialects: Sequence[str] | None = None,
         faults: Seldom | None = None,
+        later_limits: Limits | None = None,
+        entry: Entry | None = None,
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
         shared = shared_by(loop)
@@ -108,6 +114,9 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
             pens=shared.pens,
             **chosen,
         )
+        self._entry = entry
+        # Those from a login on, None where nobody logs in.
+        self._later_limits = later_limits
         self._opening: Deadlines | None = None
         self._made_timers: Timers | None = None
         self._out = Outgoing(loop, self._broker, self)
@@ -159,6 +168,10 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
     @abstractmethod
     def _make_turns(self) -> Turns:
         """Make what takes what was read."""
+
+    @abstractmethod
+    def _look(self) -> None:
+        """Look at what was read and is not complete, and at how much is held."""
 
     @abstractmethod
     def _handle(self, event: Event) -> None:
@@ -256,7 +269,9 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         if reset:
             # What it sent first may be there, but not where it came from.
             self._transport.abort()
-        self._begin_opening()
+        elif self._is_client:
+            keep_alive(transport.get_extra_info("socket"), self.limits.keepalive_time)
+        self._begin_opening(self.limits.handshake_time, Link._handshake_over)
         self._out.start(self._transport, self._below)
 
     def secured(self, transport: asyncio.Transport, below: asyncio.Transport) -> None:
@@ -271,9 +286,8 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         self._broker.receive_data(data)
         self._turn()
 
-    def _begin_opening(self) -> None:
-        shared = shared_by(self._loop)
-        self._opening = shared.opening(self.limits.handshake_time, Link._handshake_over)
+    def _begin_opening(self, seconds: float, late: Callable[[Any], object]) -> None:
+        self._opening = shared_by(self._loop).opening(seconds, late)
         self._opening.add(self, self._loop)
 
     def _end_opening(self) -> None:
@@ -340,6 +354,7 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         self._out.resume()
         self._out.uncork()
         self._turns.go_on_soon()
+        self._look()
 
     # The end.
 

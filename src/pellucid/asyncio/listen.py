@@ -21,6 +21,9 @@ _PORT_TRIES = 20
 # What binding says where the machine lacks a family or an address of it.
 _LACKING = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
+# What accepting says where there is no descriptor left, of the process or of the machine.
+_SHORT = {errno.EMFILE, errno.ENFILE}
+
 _Host = tuple[int, tuple[Any, ...]]
 
 
@@ -42,21 +45,90 @@ class Listening:
                 os.unlink(self.path)
 
 
+class _Listener(socket.socket):
+    """Accepts also when the process is out of file descriptors: then it hangs up at once.
+
+    Without that they would wait, asyncio would write a hundred tracebacks for each try, and try
+    once in a second. uvloop does the same as this by itself.
+    """
+
+    def __init__(
+        self, bound: socket.socket, short: Callable[[OSError], object] | None = None
+    ) -> None:
+        super().__init__(bound.family, bound.type, bound.proto, bound.detach())
+        self.setblocking(False)
+        self._short = short
+        self._spare = _spare()
+        self._tired = False
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept somebody. Raises BlockingIOError if nobody is there."""
+        while True:
+            try:
+                return super().accept()
+            except OSError as error:
+                if error.errno not in _SHORT:
+                    raise
+                self._hang_up(error)
+
+    def _hang_up(self, error: OSError) -> None:
+        spare, self._spare = self._spare, None
+        if spare is None:
+            self._spare = _spare()
+            self._tired = not self._tired and self._spare is None
+            if self._tired:
+                # asyncio waits a second after that.
+                raise error
+            if self._spare is None:
+                raise BlockingIOError
+            return
+        os.close(spare)
+        try:
+            super().accept()[0].close()
+        except BlockingIOError:
+            raise
+        except OSError:
+            return  # Another thread was faster.
+        finally:
+            self._spare = _spare()
+        if self._short is not None:
+            self._short(error)
+
+    def close(self) -> None:
+        """Close it, and what was kept for hard times."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            os.close(spare)
+        super().close()
+
+
+def _spare() -> int | None:
+    try:
+        return os.open(os.devnull, os.O_RDONLY)
+    except OSError:
+        return None
+
+
 async def listen(
     accept: Callable[[], asyncio.BaseProtocol],
     address: Address,
     check: Callable[[tuple[str, ...]], object] | None = None,
+    *,
+    prepare: Callable[[socket.socket], object] | None = None,
+    short: Callable[[OSError], object] | None = None,
 ) -> Listening:
     """Listen on an address. Raises OSError if it can't be had.
 
-    Before that, `check` is told the IP addresses, of which a Unix socket has none.
+    Before that, `check` is told the IP addresses, of which a Unix socket has none, and `prepare`
+    sets options of each socket. When the process is out of file descriptors who comes is turned
+    away, which `short` is told, but not on every loop.
     """
     if address.path is not None:
         if check is not None:
             check(())
         sock, inode = _unix_socket(address.path, address.mode)
         made = Listening((str(address),), (), address.path, inode)
-        return await _serve(accept, made, [sock])
+        return await _serve(accept, made, [sock], prepare, short)
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -68,18 +140,25 @@ async def listen(
     port = sockets[0].getsockname()[1]
     names = [address.host, *(str(sock.getsockname()[0]) for sock in sockets)]
     urls = dict.fromkeys(str(Address(name, port, tls=address.tls)) for name in names)
-    return await _serve(accept, Listening(tuple(urls), ()), sockets)
+    return await _serve(accept, Listening(tuple(urls), ()), sockets, prepare, short)
 
 
 async def _serve(
-    accept: Callable[[], asyncio.BaseProtocol], made: Listening, sockets: list[socket.socket]
+    accept: Callable[[], asyncio.BaseProtocol],
+    made: Listening,
+    sockets: list[socket.socket],
+    prepare: Callable[[socket.socket], object] | None,
+    short: Callable[[OSError], object] | None,
 ) -> Listening:
     # Not started at once: whoever is cancelled in the middle has to know what to close.
     loop = asyncio.get_running_loop()
     options: dict[str, Any] = {"backlog": _BACKLOG, "start_serving": False}
     create = loop.create_server if made.path is None else loop.create_unix_server
+    sockets = [_Listener(sock, short) for sock in sockets]
     try:
         for sock in sockets:
+            if prepare is not None:
+                prepare(sock)
             server = await create(accept, sock=sock, **options)
             made = replace(made, servers=(*made.servers, server))
         for each in made.servers:

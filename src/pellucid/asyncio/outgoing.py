@@ -30,6 +30,9 @@ class _Link(Protocol):
     def abort(self, error: BaseException | None = None) -> None:
         """Cut the connection at once."""
 
+    def _look(self) -> None:
+        """Look at how much is held."""
+
 
 # So that all connections of a thread have one number.
 _threads: Final[dict[int, int]] = {}
@@ -100,8 +103,14 @@ class Outgoing:
         self._transport = transport
         self._below = below
         # Whoever is over the limit for bytes must hear when there is room again.
-        transport.set_write_buffer_limits(min(_HIGH_WATER, self._broker.limits.out_bytes - 1))
+        self.use_limits()
         self._write()
+
+    def use_limits(self) -> None:
+        """Hold the transport to the limits, which have changed."""
+        if self._transport is not None:
+            most = min(_HIGH_WATER, self._broker.limits.out_bytes - 1)
+            self._transport.set_write_buffer_limits(most)
 
     def stop(self) -> None:
         """The transport is gone: what is still to be sent goes nowhere."""
@@ -224,6 +233,8 @@ class Outgoing:
             if left or self._unsent:
                 self._unsent = left
                 self._broker.data_left(left)
+                if left > _HIGH_WATER:
+                    self._link._look()
 
     def has_unsent(self) -> bool:
         """Tell whether there is something that the system has not taken."""

@@ -26,6 +26,7 @@ from ..login import (
     offers,
     refusal,
 )
+from ..limits import Limits
 from ..passwords import BadPasswordFile, check_password
 from ..scram import Keys, ServerLogin, prepare_name, prepare_password
 from .throttle import SlowChecks, Throttle, TooMany
@@ -60,6 +61,8 @@ class Portal:
     to other machines unless `allow_md5_without_tls` is true. Raises TypeError for what is no realm,
     for a checker that can check nothing, and if there is none.
     """
+
+    awaits_login = True
 
     def __init__(
         self,
@@ -288,6 +291,13 @@ class Portal:
             what = f"request_avatar gave a {type(avatar).__name__}, which is no Avatar"
             self._problems.warning("%s: %s", connection.peer, what)
             raise TypeError(what)
+        limits = getattr(avatar, "limits", None)
+        if limits is not None and not isinstance(limits, Limits):
+            _log_out(connection, avatar)
+            what = f"the limits of a {type(avatar).__name__} are no pellucid.Limits"
+            self._problems.warning("%s: %s", connection.peer, what)
+            raise TypeError(what)
+        connection.logged_in(limits)
         logged_in = LoggedIn(avatar, partial(_log_out, connection, avatar))
         # When the method that called this has returned, its answer is written at once.
         asyncio.get_running_loop().call_soon(logged_in.settle)

@@ -30,15 +30,16 @@ class Shared:
         self.pens = Pens()
         self.line = Line()
         # Those whose dialect is not agreed, by the time that they have.
-        self._openings: dict[float, Deadlines] = {}
+        self._openings: dict[tuple[float, Callable[[Any], object]], Deadlines] = {}
 
     def opening(self, seconds: float, late: Callable[[Any], object]) -> Deadlines:
-        """Give what waits for those that have so many seconds to open, always with this `late`."""
-        found = self._openings.get(seconds)
+        """Give what waits for those that have so many seconds to open, and calls `late(one)`."""
+        key = seconds, late
+        found = self._openings.get(key)
         if found is None:
             if len(self._openings) >= _TIMES:
                 self._openings.clear()
-            found = self._openings[seconds] = Deadlines(seconds, late)
+            found = self._openings[key] = Deadlines(seconds, late)
         return found
 
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import Context
+from math import inf
 from typing import Any
 from weakref import ref
 
@@ -28,8 +29,10 @@ class Timers:
         self._handles: dict[str, asyncio.TimerHandle] | None = None
 
     def start(self, name: str, seconds: float, act: Callable[..., object], *args: Any) -> None:
-        """Call `act(*args)` after a time, in place of what runs under this name."""
+        """Call `act(*args)` after a time, which may be endless, in place of what runs so named."""
         self.cancel(name)
+        if seconds == inf:
+            return
         if self._handles is None:
             self._handles = {}
         self._handles[name] = self._loop.call_later(
@@ -84,6 +87,8 @@ class Deadlines:
 
     def add(self, one: Any, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to wait for one, which is on the same loop as all others."""
+        if self._seconds == inf:
+            return
         self._due[ref(one)] = loop.time() + self._seconds
         if not self._runs:
             self._runs = True

@@ -249,6 +249,10 @@ class _Connection(Protocol):
 _Made = TypeVar("_Made", bound=_Connection)
 
 
+# uvloop counts milliseconds, and can't count for ever.
+_ENDLESS = 1e6
+
+
 async def handshake(
     plain: asyncio.Transport,
     make: Callable[[], _Made],
@@ -274,8 +278,8 @@ async def handshake(
             context,
             server_side=server_hostname is None,
             server_hostname=server_hostname,
-            ssl_handshake_timeout=limits.handshake_time,
-            ssl_shutdown_timeout=limits.close_time,
+            ssl_handshake_timeout=min(limits.handshake_time, _ENDLESS),
+            ssl_shutdown_timeout=min(limits.close_time, _ENDLESS),
         )
         # Where the plain one is closed meanwhile, uvloop gives a transport all the same.
         if transport is None or plain.is_closing():

@@ -21,7 +21,7 @@ cdef class Turns:
     cdef Py_ssize_t _left, _most, _few
     cdef bint _held
     cdef object _line
-    cdef public bint reading, closing, eof, long, queued
+    cdef public bint charged, closing, eof, long, queued, reading
     cdef public object transport
 
     @cython.locals(broker=Broker, ledger=Ledger, may_start=bint, cut=bint, over=double, nested=bint, out=Outgoing, releases=Releases, stuck=bint, waits=bint)

@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 from ..broker import Broker
 from ..events import CallCompleted, CallReceived, Event, Paused, Ready
+from ..limits import Limits
 from .calls import Runner, raise_later
+from .gate import SHARE as _SHARE
 from .line import LONG, TURN_TIME, Line
 from .outgoing import Outgoing
 from .shared import shared_by
@@ -31,6 +33,8 @@ class _Link(Protocol):
     def _loop(self) -> asyncio.AbstractEventLoop: ...
 
     def _handle(self, event: Event) -> None: ...
+
+    def _look(self) -> None: ...
 
 
 class Turns:
@@ -54,6 +58,7 @@ class Turns:
         "_out",
         "_resume",
         "_wakeups",
+        "charged",
         "closing",
         "eof",
         "long",
@@ -90,9 +95,16 @@ class Turns:
         self.queued = False
         broker.patience = _PATIENCE
         self.reading = True
+        # The server has to hear when less is held.
+        self.charged = False
         self.closing = False
         self.eof = False
         self.transport: asyncio.Transport | None = None
+
+    def use(self, limits: Limits) -> None:
+        """Hold to other limits from now on."""
+        self._left = self._most = limits.calls_per_turn
+        self._few = (self._most - 1) // 2
 
     def run(self) -> None:
         """Do all that can be done now."""
@@ -155,6 +167,9 @@ class Turns:
             self._read_or_not(stuck)
         # What comes in pieces may be much when it is there.
         self.long = cut or ledger.calls_waiting > _FEW or broker._framer._held > 0
+        # Most turns leave nothing behind.
+        if self.long or self.charged or ledger.waiting_bytes + ledger.out_bytes > _SHARE:
+            self._link._look()
 
     def _wake(self, wakeups: Wakeups) -> bool:
         # Tells whether there may be more to do. Where no call waits or runs, all that was read has

@@ -25,6 +25,8 @@ __all__ = ["Connecting", "InnerConnection", "InnerServer", "Serving"]
 
 log = logging.getLogger("pellucid")
 
+_ENDLESS = 1e6
+
 
 class InnerConnection(connection.Connection):
     """A connection on the background thread. `outer` is what the application has of it."""
@@ -41,7 +43,8 @@ class InnerConnection(connection.Connection):
         self._closers: list[Waiter] = []
         self._told = False
         super().__init__(role, **options)
-        self.patience = 2 * self.limits.close_time
+        # A thread can't wait for ever.
+        self.patience = min(2 * self.limits.close_time, _ENDLESS)
         self.background.add_user(self)
 
     @property

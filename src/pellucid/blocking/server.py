@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, overload
 from ..asyncio.reconnecting import Backoff
 from ..asyncio.server import drain_time
 from ..errors import ConnectionLost, LocalProtocolError
-from ..limits import Limits
+from ..limits import Limits, ServerLimits
 from ..registry import Registry
 from .closing import Closing
 from .connection import Connection
@@ -164,16 +164,21 @@ def serve(
     limits: Limits | None = None,
     registry: Registry | None = None,
     tracebacks: bool = False,
+    login_limits: Limits | None = None,
+    server_limits: ServerLimits | None = None,
 ) -> Server:
     """Serve `root`. Close what this gives, or use it as a context manager.
 
     `root` is an object whose `remote_` methods everybody may call, or a Portal. The URL is
     `pb://host:port`, with port 0 for a free one, `pbs://host:port` for TLS with the context `ssl`
     (see `server_tls`), or `pb+unix:///path`. With `tracebacks`, errors take their traceback along
-    to the caller. Methods run on worker threads, several at a time. Raises OSError if the address
-    can't be had, TypeError for what can't be served and ValueError for a URL that can't be read.
+    to the caller. Methods run on worker threads, several at a time. `limits` are those of each
+    connection, `login_limits` those of one to a Portal before its login, and `server_limits` those
+    of all together. Raises OSError if the address can't be had, TypeError for what can't be served
+    and ValueError for a URL that can't be read.
     """
-    opening = Serving(root, url, ssl=ssl, limits=limits, registry=registry, tracebacks=tracebacks)
+    bounds: Any = {"limits": limits, "login_limits": login_limits, "server_limits": server_limits}
+    opening = Serving(root, url, ssl=ssl, registry=registry, tracebacks=tracebacks, **bounds)
     return Server(_open(opening.open, InnerServer.close))
 
 
