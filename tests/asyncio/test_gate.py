@@ -147,7 +147,12 @@ def test_the_newest_with_more_than_its_share_is_ended() -> None:
 def test_small_changes_are_not_counted() -> None:
     gate = made()
     entry, holder = let_in(gate), Holder()
-    for held, charged in ((SHARE, 0), (2 * SHARE - 1, 0), (2 * SHARE, SHARE), (2 * SHARE + 9, SHARE)):
+    for held, charged in (
+        (SHARE, 0),
+        (2 * SHARE - 1, 0),
+        (2 * SHARE, SHARE),
+        (2 * SHARE + 9, SHARE),
+    ):
         entry.hold(holder, held)
         assert entry.charged == gate.total_bytes == charged
     entry.hold(holder, SHARE)
@@ -157,5 +162,3 @@ def test_small_changes_are_not_counted() -> None:
     entry.hold(holder, 5 * SHARE)
     assert gate.total_bytes == entry.number == 0
     assert gate._charged == {}
-
-

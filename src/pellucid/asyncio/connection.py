@@ -285,7 +285,8 @@ class Connection(Link, Closing):
 
     def _late(self, limit: str, text: str) -> LimitExceeded:
         time = getattr(self.limits, limit)
-        return LimitExceeded(f"{text} {time} s (limits.{limit})", limit=limit, remote=True)
+        text = f"{text} {time} s (limits.{limit})"
+        return LimitExceeded(text, limit=limit, value=self._held_bytes(), remote=True)
 
     def _held_bytes(self) -> int:
         held: int = self._broker.held_bytes
@@ -323,7 +324,7 @@ class Connection(Link, Closing):
 
     def _check_idle(self, before: tuple[int, int], looks: int) -> None:
         now, ledger = self._activity(), self._broker.ledger
-        if now != before or ledger.calls_pending or self._calls.running:
+        if now != before or ledger.calls_pending or ledger.calls_running or ledger.calls_waiting:
             self._watch_idle()
         elif looks == _LOOKS:
             self.abort(self._late("idle_time", "nothing arrived for"))
