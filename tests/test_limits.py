@@ -147,7 +147,7 @@ def test_those_of_a_server_are_values_too() -> None:
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(ServerLimits)])
 def test_each_number_of_a_server(name: str) -> None:
-    text = pydoc.render_doc(ServerLimits, renderer=pydoc.plaintext)
+    text = pydoc.plain(pydoc.render_doc(ServerLimits))
     assert len(re.findall(rf"\| +{name}: [A-Z]", text)) == 1
     for value, error in ((0, ValueError), (1.5, TypeError), (True, TypeError), (None, TypeError)):
         with pytest.raises(error, match=rf"^server_limits\.{name} must be "):
@@ -162,9 +162,9 @@ def test_less_is_allowed_before_a_login() -> None:
 
 
 def test_a_time_may_have_no_end() -> None:
-    for name in IS_TIME:
+    for name, is_time in IS_TIME.items():
         given: dict[str, Any] = {name: float("inf")}
-        if IS_TIME[name]:
+        if is_time:
             assert getattr(Limits(**given), name) == float("inf")
         else:
             with pytest.raises(TypeError):

@@ -134,8 +134,8 @@ class Limits(_Numbers):
         56 KB/s. A message that begins behind another one may get up to twice as much.
       idle_time: How long nothing may arrive while no call of either side is open. None, because
         connections that rest are normal in PB and cost little.
-      keepalive_time: Within so much a machine that has gone, or cannot be reached, is noticed by TCP,
-        also when nothing is to be sent. Whole seconds, 2 at least. Linux has all that it needs;
+      keepalive_time: Within so much TCP notices a machine that has gone or can't be reached, also
+        when nothing is to be sent. Whole seconds, 2 at least. Linux has all that it needs;
         where a peer takes nothing for so long it ends the connection too, whatever `stall_time`
         is. Applies to TCP only.
       stall_time: How long a peer may take nothing of what is ready for it.
@@ -256,15 +256,15 @@ LOGIN_LIMITS: Final = Limits(
 class ServerLimits(_Numbers):
     """What all connections of a server may cost together, for `serve(..., server_limits=...)`.
 
-    Who comes when one of them is reached is refused, and nothing is allocated for it. Those that are
-    there stay. Give the ones that are to be other than they are. Raises as `Limits`.
+    Who comes when one of them is reached is refused, and nothing is allocated for it. Those that
+    are there stay. Give the ones that are to be other than they are. Raises as `Limits`.
 
       connections: Connections in all. They cost about 4 KiB each while they rest. However many are
         allowed, 64 file descriptors of the process are left to the application.
       connections_per_address: Connections from one IP address, of IPv6 from one /64, which is what
         one customer gets. Many clients may share one address behind NAT. Unix sockets are exempt.
-      handshakes: Connections whose dialect is not agreed or, where a Portal is served, that have not
-        logged in.
+      handshakes: Connections whose dialect is not agreed or, where a Portal is served, that have
+        not logged in.
       total_bytes: What is held for all connections: incomplete messages, calls that wait or run,
         and what is to be sent. Each has 64 KiB of its own that are not counted. Above it the newest
         of those that hold more than that is ended.

@@ -2,22 +2,21 @@
 
 import asyncio
 import socket
-import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 import pellucid
-from pellucid import ConnectionLost, LimitExceeded, Limits, Server, ServerLimits
+from pellucid import ConnectionLost, Limits, Server, ServerLimits
 from pellucid.asyncio.gate import SHARE
 from pellucid.banana import encode
 from pellucid.limits import LOGIN_LIMITS
 from tests.asyncio.certificates import SECURE, Certificates
-from tests.asyncio.pairs import CHOICE, FREE, OFFER, Echo, Run, Waiting, failure, tables, until
+from tests.asyncio.pairs import CHOICE, FREE, OFFER, Echo, Run, Waiting, failure, until
 from tests.asyncio.realms import Realm, User, portal
 from tests.processes import environment
 from tools.modules import ROOT
@@ -455,7 +454,7 @@ def test_limits_of_an_avatar_that_are_none(run: Run, caplog: pytest.LogCaptureFi
             pellucid.serve(portal(realm), FREE) as server,
             pellucid.connect(server.url) as client,
         ):
-            with pytest.raises(pellucid.RemoteError, match="no pellucid.Limits"):
+            with pytest.raises(pellucid.RemoteError, match=r"no pellucid\.Limits"):
                 await client.login("alice", "correct horse")
             await until(lambda: realm.left == ["x"])
             assert server.connections[0].limits is LOGIN_LIMITS

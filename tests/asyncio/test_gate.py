@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from pellucid import LimitExceeded, ServerLimits
-from pellucid.asyncio import gate as module
 from pellucid.asyncio.gate import SHARE, Entry, Gate
 
 

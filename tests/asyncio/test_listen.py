@@ -412,3 +412,74 @@ def test_a_path_that_can_not_be_had(run: Run, place: Path, name: str, text: str)
             await listen(asyncio.Protocol, Address(path=str(place.parent / name)))
 
     run(main())
+
+
+# Out of file descriptors.
+
+
+def _listener(told: list[OSError]) -> module._Listener:
+    return module._Listener(module._bind(socket.AF_INET, ("127.0.0.1", 0)), told.append)
+
+
+def _crowd(monkeypatch: pytest.MonkeyPatch, *answers: object) -> None:
+    """Have the system answer this when somebody is accepted; None is somebody."""
+    left = list(answers)
+
+    def accept(self: socket.socket) -> tuple[socket.socket, Any]:
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return socket.socket(), ("127.0.0.1", 5)
+
+    monkeypatch.setattr(socket.socket, "accept", accept)
+
+
+FULL = OSError(errno.EMFILE, "Too many open files")
+
+
+def test_who_comes_without_a_descriptor_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[OSError] = []
+    with _listener(told) as listener:
+        _crowd(monkeypatch, FULL, None, FULL, None, FULL, BlockingIOError())
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+        assert told == [FULL, FULL]
+        # Somebody else may take what was kept, and give it back.
+        _crowd(monkeypatch, FULL, FULL, None)
+        listener.accept()[0].close()
+        assert told == [FULL, FULL]
+        _crowd(monkeypatch, OSError(errno.EBADF, "no"))
+        with pytest.raises(OSError, match="no"):
+            listener.accept()
+        assert listener._spare is not None
+    assert listener._spare is None
+
+
+def test_a_listener_without_anything_to_spare(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[OSError] = []
+    with _listener(told) as listener:
+
+        def lost() -> None:
+            assert listener._spare is not None
+            os.close(listener._spare)
+            listener._spare = None
+
+        def fail(*args: object) -> int:
+            raise FULL
+
+        lost()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", fail)
+            # One error makes asyncio wait, and no second one is needed.
+            for error in (OSError, BlockingIOError, OSError):
+                _crowd(patch, FULL)
+                with pytest.raises(error) as caught:
+                    listener.accept()
+                assert type(caught.value) is error
+        _crowd(monkeypatch, FULL, FULL, None, None)
+        listener.accept()[0].close()
+        assert told == [FULL]
+    silent = module._Listener(module._bind(socket.AF_INET, ("127.0.0.1", 0)))
+    with silent:
+        _crowd(monkeypatch, FULL, None, None)
+        silent.accept()[0].close()

@@ -4,11 +4,6 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-try:
-    import resource
-except ImportError:  # pragma: no cover - a system that has no such limit
-    resource = None  # type: ignore[assignment]
-
 from ..errors import LimitExceeded
 from ..limits import ServerLimits
 from .timers import Seldom
@@ -163,11 +158,18 @@ def _number(entry: Entry) -> int:
     return entry.number
 
 
-def _most_descriptors() -> int:
-    if resource is None:  # pragma: no cover - a system that has no such limit
+# How many file descriptors there may be, which can be changed at any time; below 0 without a limit.
+try:
+    import resource
+except ImportError:  # pragma: no cover - a system that has no such limit
+
+    def _most_descriptors() -> int:
         return -1
-    # It may be changed at any time. Without one this is below 0.
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+else:
+
+    def _most_descriptors() -> int:
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _key(host: str) -> bytes | str:

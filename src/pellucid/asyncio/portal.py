@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 from ..errors import Error, LocalProtocolError, LoginFailed, NoSuchMethod, is_expected
 from ..flavors import Referenceable
+from ..limits import Limits
 from ..login import (
     Account,
     LoggedIn,
@@ -26,7 +27,6 @@ from ..login import (
     offers,
     refusal,
 )
-from ..limits import Limits
 from ..passwords import BadPasswordFile, check_password
 from ..scram import Keys, ServerLogin, prepare_name, prepare_password
 from .throttle import SlowChecks, Throttle, TooMany

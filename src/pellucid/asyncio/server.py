@@ -353,8 +353,10 @@ class serve(Opening[Server]):
 
     `limits` are those of each connection, and `server_limits` those of all together. A connection
     to a Portal begins with `login_limits`, which are small. With its login it gets the `limits` of
-    the avatar, if that has any, and else those given here. Raises OSError if the address can't be had, TypeError for what can't be served, and ValueError for a
-    URL that can't be read.
+    the avatar, if that has any, and else those given here.
+
+    Raises OSError if the address can't be had, TypeError for what can't be served, and ValueError
+    for a URL that can't be read.
     """
 
     server_type = Server
