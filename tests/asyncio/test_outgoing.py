@@ -333,13 +333,13 @@ async def _thing_of(client: Connection) -> object:
 
 
 class _Full:
-    """A transport that can't get rid of anything."""
+    """A transport that can not get rid of anything, above the limit and below twice as much."""
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
 
     def get_write_buffer_size(self) -> int:
-        return 1_000_000
+        return 1_500
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
