@@ -153,7 +153,7 @@ def test_an_update_that_the_copy_does_not_know_leaves_a_line_there(
     yield face.until(lambda: caplog.records)
     assert caplog.messages == [
         f"{pair.client.peer}: an update failed, 'ad' of a BoardCopy: "
-        "'pellucid.errors.NoSuchMethod: No such method: observe_ad'"
+        "pellucid.errors.NoSuchMethod: No such method: observe_ad"
     ]
     assert copy.lines == []
     del copy
