@@ -153,7 +153,7 @@ class Limits(_Numbers):
     integer_bits: int = 448
     message_bytes: int = 16 * 1024 * 1024
     items: int = 1_000_000
-    containers: int = 50_000
+    containers: int = 100_000
     depth_received: int = 256
     depth_sent: int = 100
     hash_steps: int = 1_000_000
@@ -267,7 +267,7 @@ class ServerLimits(_Numbers):
         not logged in.
       total_bytes: What is held for all connections: incomplete messages, calls that wait or run,
         and what is to be sent. Each has 64 KiB of its own that are not counted. Above it the newest
-        of those that hold more than that is ended.
+        of those that hold more than that is ended. Fits 16 messages of the largest size.
       log_lines: Lines that the log gets in a minute because of all connections together.
     """
 
@@ -276,7 +276,7 @@ class ServerLimits(_Numbers):
     connections: int = 10_000
     connections_per_address: int = 2_048
     handshakes: int = 1_000
-    total_bytes: int = 1024 * 1024 * 1024
+    total_bytes: int = 256 * 1024 * 1024
     log_lines: int = 300
 
     def __init__(
