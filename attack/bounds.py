@@ -6,7 +6,8 @@ takes that has begun to work: its buffers, its code, and what the allocator keep
 
 from collections.abc import Callable, Mapping
 
-from pellucid import Limits
+from pellucid import Limits, ServerLimits
+from pellucid.asyncio.gate import SHARE
 
 KB, MB = 2**10, 2**20
 BASE = 8 * MB
@@ -45,13 +46,13 @@ def _answered(limits: Limits) -> float:
 
 
 def _answers(limits: Limits) -> float:
-    """Answers that nobody takes, and one more that was begun below the limit."""
-    return limits.out_bytes + limits.message_bytes
+    """Answers that nobody takes, up to where results become errors, and one more."""
+    return 2 * limits.out_bytes + limits.message_bytes
 
 
 def _calls(limits: Limits) -> float:
     """Calls that wait or run, and one more message."""
-    return _COPIES * limits.waiting_bytes + _incomplete(limits)
+    return limits.waiting_bytes + _decoded(limits)
 
 
 def _stuck(limits: Limits) -> float:
@@ -90,8 +91,9 @@ def _queued(limits: Limits) -> float:
 
 
 def _each(count: int, bound: Bound = _nothing) -> Bound:
-    """So many connections, each with as much."""
-    return lambda limits: count * (_CONNECTION + bound(limits))
+    """So many connections, each with as much, and together what a server holds for all."""
+    most = _COPIES * ServerLimits().total_bytes
+    return lambda limits: count * (_CONNECTION + SHARE) + min(most, count * bound(limits))
 
 
 BOUNDS: Mapping[str, Bound] = {

@@ -77,8 +77,8 @@ class Limits(_Numbers):
       message_bytes: One whole message. Twisted has no bound; 25 strings of the largest size fit.
       items: Items in one message, at all depths. The longest list that the wire allows fits.
       containers: Lists, tuples, dictionaries, sets, copies and references to such in one received
-        message. Making one may take a microsecond, so these take about 50 ms, in which no other
-        connection has its turn; a table of 10,000 rows fits five times. Above it the connection
+        message. Making one may take a microsecond, so these take about 100 ms, in which no other
+        connection has its turn; a table of 10,000 rows fits ten times. Above it the connection
         ends.
       depth_received: Nesting of a received value, 256 at most. Twisted sends no more than about
         320 levels. Plain recursion holds at 256 with room for the application's own frames.
