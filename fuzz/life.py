@@ -105,6 +105,7 @@ class Life:
         self.soft_bounds = [(name, 2 * getattr(limits, name)) for name in _SOFT]
         self.starts = True
         self.waiting: dict[int, list[Event]] = {}
+        self.calls = 0
         self.requests: dict[int, int] = {}
         self.closed = 0
         self.received = 0
@@ -125,6 +126,8 @@ class Life:
         before = broker.ledger.waiting_bytes
         while (event := broker.next_event(self.starts)) is not None:
             self.handle(event)
+            # What came with it goes now, and not with the next one, which may not have come yet.
+            del event
             self.check_accounts()
         if broker.ledger.waiting_bytes != before:
             self.check_accounts()
@@ -180,6 +183,8 @@ class Life:
             if not isinstance(refusal, (InsecureJelly, LimitExceeded)):
                 raise Broken(f"an answer was refused with {refusal!r}") from refusal
             self.outcome.add(f"not sent: {type(refusal).__name__}: {refusal}")
+        # Its traceback leads back to this frame. Who looks for cycles would say when the call goes.
+        del refusal
 
     def answered(self, event: CallCompleted | CallFailed, what: str) -> None:
         """Note what became of a call of ours."""
@@ -273,7 +278,9 @@ class Life:
         target = self.target()
         if target is None or Shown(args).vague:
             return
-        waiter = len(self.waiting)
+        # No number comes again: those of abandoned calls are not in `waiting`.
+        waiter = self.calls
+        self.calls += 1
         self.waiting[waiter] = []
         try:
             self.requests[self.broker.call(waiter, target, name, args)] = waiter

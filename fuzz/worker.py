@@ -173,6 +173,8 @@ def fuzz(options: argparse.Namespace) -> None:
         "seed": options.seed,
         "max_len": _LONGEST,
         "timeout": int(60 * options.slow),
+        # The oracle holds the time. To libFuzzer an input whose finding is made small is slow.
+        "report_slow_units": int(60 * options.slow),
         "rss_limit_mb": 4096,
         "artifact_prefix": f"{options.findings}/{options.target}-",
         "print_final_stats": 1,

@@ -1,5 +1,6 @@
 """The oracle finds what is planted: each way in which the sentence can fail to hold."""
 
+import gc
 import time
 import warnings
 from collections.abc import Callable
@@ -186,6 +187,48 @@ def test_a_call_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(life.Life, "answered", lambda *ignored: None)
     with pytest.raises(Broken, match="did not end"):
         played(flags=CLIENT)
+
+
+def test_an_abandoned_call_leaves_its_number_to_no_other() -> None:
+    lived = life.Life("client", USUAL, Arrival(), Outcome())
+    lived.feed(encode([b"pb"], "none"))
+    lived.call("ask")
+    lived.call("ask")
+    lived.feed(encode([b"answer", 2, 7]))
+    lived.abandon()
+    lived.abandon()
+    lived.call("ask")
+    assert list(lived.waiting) == [1, 2]
+    lived.finish("pb")
+    assert [line for line in lived.outcome.lines if line.startswith("our call 1:")] == [
+        "our call 1: 7"
+    ]
+
+
+def test_what_came_with_a_call_goes_before_the_next_message_is_read() -> None:
+    lived = life.Life("server", USUAL, Arrival(), Outcome())
+    lived.feed(encode(b"pb", "none"))
+    # What is no tuple is refused, and what was in it is released at once.
+    refused = [b"message", 2, b"root", b"echo", 1, [b"remote", 9], [b"dictionary"]]
+    lived.feed(call(b"kind", [b"remote", 8]) + encode(refused))
+    lived.take()
+    assert lived.sent.endswith(encode([b"decref", 8]) + encode([b"decref", 9]))
+    lived.finish("pb")
+
+
+def test_what_came_with_a_call_is_in_no_cycle() -> None:
+    lived = life.Life("server", USUAL, Arrival(), Outcome())
+    lived.feed(encode(b"pb", "none"))
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        lived.feed(call(b"bad", [b"remote", 8]))
+        lived.take()
+    finally:
+        if was_on:
+            gc.enable()
+    assert encode([b"decref", 8]) in lived.sent
+    lived.finish("pb")
 
 
 def test_what_the_application_holds_is_no_leak() -> None:
