@@ -1,8 +1,10 @@
 """How the methods that the other side calls are run, and what becomes of their ends."""
 
 import asyncio
+import gc
 import logging
 import re
+import weakref
 from collections.abc import Awaitable, Generator
 from contextvars import ContextVar
 from typing import Any
@@ -470,6 +472,29 @@ def test_a_result_that_can_not_be_sent_is_an_error_on_both_sides(
 
     run(main())
     assert "the result of 'unsendable' can't be sent" in caplog.text
+
+
+def test_a_result_that_can_not_be_sent_is_kept_by_nothing(run: Run, eager: bool) -> None:
+    held: list[weakref.ref[object]] = []
+
+    class Odd(pellucid.Root):
+        def remote_odd(self, thing: object) -> object:
+            result = Echo()
+            held.extend((weakref.ref(result), weakref.ref(thing)))
+            return [result, object()]
+
+    async def main() -> None:
+        async with pair(Odd(), eager=eager) as (client, _):
+            gc.collect()
+            gc.disable()
+            try:
+                await failure(client.root.call("odd", Echo()))
+                await until(lambda: not any(each() for each in held))
+            finally:
+                gc.enable()
+
+    run(main())
+    assert len(held) == 2
 
 
 def test_what_hooks_raise_is_logged_where_they_are(

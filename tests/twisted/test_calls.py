@@ -394,6 +394,25 @@ def test_a_result_that_cannot_be_sent(
     assert joined.ask("echo", 1) == 1
 
 
+def test_one_that_cannot_be_sent_is_kept_by_nothing(join: Join, logged: Logged) -> None:
+    class Odd(flavors.Root):
+        def remote_odd(self) -> Any:
+            result = flavors.Referenceable()
+            held.append(weakref.ref(result))
+            return [result, object()]
+
+    held: list[weakref.ref[Any]] = []
+    joined = join(Odd())
+    gc.collect()
+    gc.disable()
+    try:
+        assert ends(joined, "odd").check(InsecureJelly)
+        assert len(logged.seen(InsecureJelly)) == 1
+        assert [each() for each in held] == [None]
+    finally:
+        gc.enable()
+
+
 def test_one_that_fails_on_purpose_is_not_logged(join: Join) -> None:
     assert ends(join(Root()), "make", "known").check(Known)
 

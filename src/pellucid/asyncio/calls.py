@@ -181,6 +181,8 @@ class Calls:
         refused = self._broker.answer(call, value)
         if refused is not None:
             self._link.log.failed("the result of %r can't be sent:", call.name, error=refused)
+            # Its traceback leads back to this frame, and would keep the call and its result.
+            del refused
         self._out.flush()
 
     def _fail(self, call: CallReceived, error: BaseException) -> None:

@@ -123,6 +123,8 @@ class Calls:
         else:
             if refused is not None:
                 self._log_refused(refused, call)
+                # Its traceback leads back to this frame, and would keep the call and its result.
+                del refused
         self._broker._answered()
 
     def _raised(self, call: CallReceived) -> None:
