@@ -21,7 +21,7 @@ from pellucid.errors import (
     RemoteError,
     RemoteProtocolError,
 )
-from pellucid.events import CallCompleted, CallReceived, Closed, PeerFault, Unobserved
+from pellucid.events import CallCompleted, CallReceived, Closed, Paused, PeerFault, Unobserved
 from pellucid.failures import FAILURE_TAG
 from pellucid.flavors import Avatar, Copyable, Referenceable, Viewable, ViewPoint
 from pellucid.limits import Limits
@@ -2288,3 +2288,63 @@ def test_a_broker_that_its_face_has_left_is_in_no_cycle(role: str) -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("limits", [None, Limits(string_bytes=100)])
+def test_a_broker_pauses_where_much_is_read_that_gives_no_event(limits: Limits | None) -> None:
+    side = served(limits=limits)
+    broker, thing = side.broker, Thing()
+    for _ in range(7):
+        luid = broker.register(thing)
+    broker.patience = 3
+    seen = broker.messages_read
+    broker.receive_data(none([b"decref", luid]) * 7 + none(call(name=b"echo")))
+    read = []
+    for _ in range(2):
+        assert type(broker.next_event()) is Paused
+        read.append(broker.messages_read - seen)
+    # What follows is still there, and in its order.
+    assert read == [3, 6]
+    event = broker.next_event()
+    assert isinstance(event, CallReceived)
+    assert (event.name, broker.messages_read - seen) == ("echo", 8)
+    assert broker.next_event() is None
+    broker.answer(event, 1)
+    side.take()
+    assert side.counts() == {}
+    assert side.faults == []
+
+
+def test_a_broker_pauses_only_where_no_event_comes_for_long() -> None:
+    side = served()
+    broker, thing = side.broker, Thing()
+    for _ in range(8):
+        luid = broker.register(thing)
+    broker.patience = 3
+    release = none([b"decref", luid]) * 2
+    broker.receive_data((release + none(call(name=b"echo"))) * 3)
+    # Each event begins the count anew.
+    for _ in range(3):
+        assert isinstance(broker.next_event(), CallReceived)
+    assert broker.next_event() is None
+    # Two are left. Who has no patience set is never paused.
+    broker.patience = 0
+    broker.receive_data(release)
+    assert broker.next_event() is None
+    assert len(broker.exports) == 0
+
+
+def test_a_broker_that_pauses_still_tells_of_the_end() -> None:
+    side = served()
+    broker, thing = side.broker, Thing()
+    for _ in range(3):
+        luid = broker.register(thing)
+    broker.patience = 3
+    broker.receive_data(none([b"decref", luid]) * 3)
+    reason = OSError("cut")
+    broker.receive_eof(reason)
+    assert type(broker.next_event()) is Paused
+    event = broker.next_event()
+    assert isinstance(event, Closed)
+    assert event.error is reason
+    assert broker.next_event() is None

@@ -26,6 +26,7 @@ from pellucid.errors import (
     full_name,
     is_expected,
     wire_names,
+    without_place,
 )
 
 OBJECT = ("builtins.Exception", "builtins.BaseException", "builtins.object")
@@ -91,6 +92,22 @@ def test_insecure_jelly(where: str, text: str) -> None:
     assert (str(error), error.where, error.remote) == (text, where, True)
     assert str(InsecureJelly()) == ""
     assert not InsecureJelly().remote
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (InsecureJelly("no", where="result['key']"), "no"),
+        (LimitExceeded("too much", limit="items", value=7, where="arguments[2]"), "too much"),
+        # Only the place goes, and only once.
+        (InsecureJelly("a: no", where="a"), "a: no"),
+        (InsecureJelly("no: yes"), "no: yes"),
+        (InsecureJelly(), ""),
+        (ValueError("a: no"), "a: no"),
+    ],
+)
+def test_a_text_without_the_place(error: BaseException, text: str) -> None:
+    assert without_place(error) == text
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -26,9 +27,10 @@ class Owner:
         self.ids = Ids()
         self.table = Exports(self.ledger, self.ids, self, self.tell)
 
-    def tell(self, owner: object, event: Released) -> None:
-        assert owner is self
-        self.told.append(event)
+    # Not bound: nothing that the table is given but the owner itself leads to it.
+    @staticmethod
+    def tell(owner: Any, event: Released) -> None:
+        owner.told.append(event)
 
     def released(self) -> list[Any]:
         targets = [event.target for event in self.told]
@@ -50,7 +52,8 @@ class Holder:
         self.releases = Releases(self.ledger.limits, self)
         self.imports = Imports(self.ledger, self, self.make, self.releases)
 
-    def make(self, owner: object, luid: int | bytes) -> RemoteReference:
+    @staticmethod
+    def make(owner: object, luid: int | bytes) -> RemoteReference:
         return RemoteReference(owner, luid)
 
     def wake(self) -> None:
@@ -810,3 +813,37 @@ def test_other_limits_for_what_is_remembered() -> None:
     with pytest.raises(InsecureJelly):
         owner.table.resolve_home(2)
     assert owner.table.resolve_home(3) is kept[2]
+
+
+def test_exports_keep_no_owner_that_is_forgotten() -> None:
+    owner, obj = Owner(), Wants()
+    table, ledger = owner.table, owner.ledger
+    luid = table.export(obj)
+    table.ids.commit()
+    table.clear()
+    assert owner.released() == [obj]
+    table.leave()
+    assert table.lookup(luid) is None
+    prove_empty(table, ledger)
+    forgotten = weakref.ref(owner), weakref.ref(obj)
+    del owner, obj
+    assert [one() for one in forgotten] == [None, None]
+
+
+def test_imports_keep_no_owner_that_is_forgotten() -> None:
+    holder = Holder()
+    imports, releases, ledger = holder.imports, holder.releases, holder.ledger
+    reference = holder.receive(7)
+    holder.clear()
+    imports.leave()
+    releases.leave()
+    with pytest.raises(InsecureJelly, match="has ended"):
+        imports.receive(8)
+    assert (len(imports), ledger.used("references_held"), holder.woken) == (0, 0, 0)
+    # A reference knows where it came from, and goes without a word.
+    forgotten = weakref.ref(holder)
+    del holder
+    assert forgotten() is reference.origin
+    del reference
+    assert forgotten() is None
+    assert not releases.owes

@@ -84,6 +84,13 @@ class Hooked(RemoteCopy):
         self.found = state
 
 
+class Elsewhere(Registry):
+    """A registry that has a reader for every tag."""
+
+    def reader_for(self, tag: bytes) -> Reader | None:
+        return RawReader(lambda sexp, decoder, made: sexp, "any")
+
+
 def reader(registry: Registry, tag: str = "x.Y") -> Reader:
     found = registry.reader_for(tag.encode())
     assert found is not None
@@ -104,6 +111,18 @@ def test_a_class_under_a_tag() -> None:
     assert type(item) is Item
     assert vars(item) == {"name": "x"}
     assert Registry().reader_for(b"x.Y") is None
+
+
+def test_what_is_registered_is_known() -> None:
+    registry = Registry()
+    assert not registry.has_reader(b"x.Y")
+    registry.copy("x.Y", Item)
+    assert registry.has_reader(b"x.Y")
+    assert not registry.has_reader(b"x.Z")
+    registry.add_reader(b"x.Z", len)
+    assert registry.has_reader(b"x.Z")
+    # One that finds its readers elsewhere is asked as well.
+    assert Elsewhere().has_reader(b"any")
 
 
 def test_copies_by_decorator() -> None:

@@ -1,6 +1,7 @@
 """What is owed to the other side."""
 
 import threading
+import weakref
 
 import pytest
 
@@ -169,3 +170,18 @@ def test_other_limits() -> None:
     assert not holder.releases.has_room
     holder.releases.use(Limits(references_held=2))
     assert holder.releases.has_room
+
+
+def test_an_owner_that_is_forgotten_is_kept_by_nothing() -> None:
+    holder = Holder()
+    releases, gone = holder.releases, Gone(holder)
+    holder.releases.owe(1, 1)
+    releases.clear()
+    releases.leave()
+    # What goes away behind the end wakes nobody.
+    releases.report(gone)
+    releases.wake()
+    assert (releases.owes, releases.take(9), holder.woken) == (False, [], 0)
+    forgotten = weakref.ref(holder)
+    del holder, gone
+    assert forgotten() is None

@@ -1,6 +1,7 @@
 """What encoder and decoder see of a connection, and its end."""
 
 import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -37,15 +38,19 @@ class Connection:
         self.woken = 0
         self.tables = Tables(self, self.ledger, self.reference, self.observer, self.tell)
 
-    def reference(self, owner: Any, luid: int | bytes) -> RemoteReference:
+    # Not bound: nothing that the tables are given but the owner itself leads to it.
+
+    @staticmethod
+    def reference(owner: Any, luid: int | bytes) -> RemoteReference:
         return RemoteReference(owner, luid)
 
-    def observer(self, owner: Any, luid: int, perspective: Any) -> CacheObserver:
+    @staticmethod
+    def observer(owner: Any, luid: int, perspective: Any) -> CacheObserver:
         return CacheObserver(owner, luid, perspective)
 
-    def tell(self, owner: object, event: Released | Unobserved) -> None:
-        assert owner is self
-        self.told.append(event)
+    @staticmethod
+    def tell(owner: Any, event: Released | Unobserved) -> None:
+        owner.told.append(event)
 
     def wake(self) -> None:
         self.woken += 1
@@ -170,3 +175,36 @@ def test_the_tables_of_caches_follow_the_limits() -> None:
     with pytest.raises(InsecureJelly):
         tables.lcache(1)
     assert tables.lcache(2) is stocks[1]
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_tables_keep_no_owner_that_is_forgotten(used: bool) -> None:
+    here = Connection()
+    tables = here.tables
+    wants, stock = Wants(), Stock()
+    if used:
+        tables.export(wants)
+        tables.cache(stock, here)
+        copy = tables.new_cache(8, RemoteStock)
+        assert tables.cached(8) is copy
+        reference = tables.remote(7, None)
+        tables.ids.commit()
+        tables.releases.commit()
+        del copy, reference
+    tables.clear()
+    assert [type(event) for event in here.told] == ([Unobserved, Released] if used else [])
+    here.told.clear()
+    tables.leave()
+    assert tables.owner is None
+    # Nothing comes or goes any more, also not by tables that nobody had asked for.
+    with pytest.raises(InsecureJelly, match="has ended"):
+        tables.cache(stock, None)
+    with pytest.raises(InsecureJelly, match="has ended"):
+        tables.remote(9, None)
+    with pytest.raises(InsecureJelly, match="has ended"):
+        tables.new_cache(9, RemoteStock)
+    here.prove_empty()
+    assert here.told == []
+    forgotten = [weakref.ref(one) for one in (here, wants, stock)]
+    del here, wants, stock
+    assert [one() for one in forgotten] == [None] * 3
