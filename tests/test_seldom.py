@@ -32,3 +32,18 @@ def test_each_has_a_count_of_its_own() -> None:
     first, second = Seldom(time.monotonic, 1), Seldom(time.monotonic, 1)
     assert [first.allows(), first.allows(), second.allows()] == [True, False, True]
     assert first.period == 60.0
+
+
+def test_other_numbers_count_what_was_allowed_already() -> None:
+    clock = Clock()
+    seldom = Seldom(clock, 2, 60.0)
+    assert [seldom.allows() for _ in range(3)] == [True, True, False]
+    seldom.allow(5)
+    # Those that were not allowed count as well.
+    allowed = [(seldom.allows(), seldom.is_last) for _ in range(3)]
+    assert allowed == [(True, False), (True, True), (False, False)]
+    seldom.allow(1)
+    assert not seldom.allows()
+    clock.now += 60.0
+    allowed = [(seldom.allows(), seldom.is_last) for _ in range(2)]
+    assert allowed == [(True, True), (False, False)]
