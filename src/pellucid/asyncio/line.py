@@ -20,10 +20,11 @@ LONG = 4096
 TURN_TIME = 0.001
 
 # A turn that took longer, because of one message, is followed by a rest of so many times its
-# length if somebody has short turns meanwhile: 99 of a hundred calls of theirs don't meet one.
-_TOO_LONG = 0.005
+# length if somebody has short turns meanwhile. The shortest is so long that of a hundred calls of
+# somebody who makes one every other millisecond 99 don't meet such a turn.
+_TOO_LONG = 0.0025
 _REST = 20
-_LONGEST_REST = 1.0
+_SHORTEST_REST, _LONGEST_REST = 0.25, 1.0
 
 
 class _Turns(Protocol):
@@ -69,7 +70,8 @@ class Line:
         finally:
             taken = perf_counter() - began
             if others and taken > _TOO_LONG:
-                over = loop.time() + min(taken * _REST, _LONGEST_REST)
+                rest = min(max(taken * _REST, _SHORTEST_REST), _LONGEST_REST)
+                over = loop.time() + rest
                 loop.call_later(taken, self._rest, loop, taken, over, context=self._context)
             else:
                 loop.call_soon(self._next, loop, context=self._context)

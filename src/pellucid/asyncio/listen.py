@@ -152,7 +152,9 @@ async def _serve(
 ) -> Listening:
     # Not started at once: whoever is cancelled in the middle has to know what to close.
     loop = asyncio.get_running_loop()
-    options: dict[str, Any] = {"backlog": _BACKLOG, "start_serving": False}
+    # asyncio accepts as many as that in one iteration, and those who are there would wait for it.
+    backlog = 1 if isinstance(loop, asyncio.BaseEventLoop) else _BACKLOG
+    options: dict[str, Any] = {"backlog": backlog, "start_serving": False}
     create = loop.create_server if made.path is None else loop.create_unix_server
     sockets = [_Listener(sock, short) for sock in sockets]
     try:
@@ -163,6 +165,8 @@ async def _serve(
             made = replace(made, servers=(*made.servers, server))
         for each in made.servers:
             await each.start_serving()
+        for sock in sockets:
+            sock.listen(_BACKLOG)
     except BaseException:
         made.close()
         for sock in sockets:
