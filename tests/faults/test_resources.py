@@ -185,18 +185,7 @@ def test_a_server_without_descriptors_serves_whom_it_has(kind: str) -> None:
 
 
 @limited
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(
-            "asyncio",
-            marks=pytest.mark.xfail(
-                reason="asyncio logs one traceback for each of the backlog, and again each time"
-            ),
-        ),
-        "uvloop",
-    ],
-)
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
 def test_a_server_without_descriptors_does_not_fill_its_log(kind: str) -> None:
     async def main(url: str) -> None:
         async with pellucid.connect(url) as early:

@@ -25,6 +25,9 @@ TURN_TIME = 0.001
 _TOO_LONG = 0.0025
 _REST = 20
 _SHORTEST_REST, _LONGEST_REST = 0.25, 1.0
+# Who had a short turn so many seconds ago may soon have another. So often a rest looks for that.
+_RECENT = 0.1
+_LOOK = 0.05
 
 
 class _Turns(Protocol):
@@ -38,13 +41,15 @@ class _Turns(Protocol):
 class Line:
     """The line of one loop. Set `active` in each short turn."""
 
-    __slots__ = ("_busy", "_context", "_waiting", "active")
+    __slots__ = ("_busy", "_context", "_seen", "_waiting", "active")
 
     def __init__(self) -> None:
         # A turn was had in this iteration, or a rest goes on.
         self._busy = False
         self._waiting: deque[_Turns] = deque()
         self.active = False
+        # When somebody was last known to be.
+        self._seen = -_RECENT
         # That of a call would be kept until the timer is over.
         self._context = Context()
 
@@ -62,25 +67,32 @@ class Line:
             turns.stop_reading()
             self._waiting.append(turns)
 
+    def _others(self, now: float) -> bool:
+        """Tell whether somebody has short turns at this time."""
+        if self.active:
+            self.active = False
+            self._seen = now
+        return now - self._seen < _RECENT
+
     def _run(self, turns: _Turns, loop: asyncio.AbstractEventLoop) -> None:
-        others, self._busy, self.active = self.active, True, False
+        self._busy = True
         began = perf_counter()
+        others = self._others(began)
         try:
             turns.run()
         finally:
             taken = perf_counter() - began
             if others and taken > _TOO_LONG:
-                rest = min(max(taken * _REST, _SHORTEST_REST), _LONGEST_REST)
-                over = loop.time() + rest
-                loop.call_later(taken, self._rest, loop, taken, over, context=self._context)
+                over = began + taken + min(max(taken * _REST, _SHORTEST_REST), _LONGEST_REST)
+                loop.call_later(_LOOK, self._rest, loop, over, context=self._context)
             else:
                 loop.call_soon(self._next, loop, context=self._context)
 
-    def _rest(self, loop: asyncio.AbstractEventLoop, taken: float, over: float) -> None:
-        """Go on if nobody was active meanwhile, or when it is over."""
-        if self.active and loop.time() < over:
-            self.active = False
-            loop.call_later(taken, self._rest, loop, taken, over, context=self._context)
+    def _rest(self, loop: asyncio.AbstractEventLoop, over: float) -> None:
+        """Go on if nobody has short turns any more, or when it is over."""
+        now = perf_counter()
+        if self._others(now) and now < over:
+            loop.call_later(_LOOK, self._rest, loop, over, context=self._context)
         else:
             self._next(loop)
 
