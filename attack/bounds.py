@@ -113,8 +113,10 @@ BOUNDS: Mapping[str, Bound] = {
     "misshapen-messages": _nothing,
     "message-after-close": _nothing,
     "half-close": _each(100, lambda limits: min(20 * MB, _answers(limits))),
-    "resets": _answers,
-    "garbage": _nothing,
+    # Twenty answers each, until it is seen that they were reset.
+    "resets": _each(10, lambda limits: min(3 * MB, _answers(limits))),
+    # Those that are there at once, until they are gone.
+    "garbage": _each(ServerLimits().handshakes),
     # Values.
     "shared-tuple-keys": _decoded,
     "shared-tuples-compared": _decoded,

@@ -7,7 +7,7 @@ import sys
 from tests.processes import environment
 
 # What the core takes of the standard library beyond what asyncio takes: dataclasses.
-BEYOND_ASYNCIO = {"copy", "dataclasses"}
+BEYOND_ASYNCIO = {"copy", "dataclasses", "resource"}
 LATER = {
     *{"argon2", "hashlib", "hmac", "pathlib", "random", "secrets", "unicodedata"},
     *{"_datetime", "_decimal", "datetime", "decimal", "ipaddress", "numbers", "urllib.parse"},

@@ -82,7 +82,11 @@ def test_a_wrong_password(served: tuple[Program, str]) -> None:
     _, url = served
     for name in ("ann", "nobody"):
         ended = client(url, "--user", name, password="pear")
-        assert (ended.out, ended.err, ended.status) == ("", "error: LoginFailed\n", 1)
+        assert (ended.out, ended.err, ended.status) == (
+            "",
+            "error: the server did not let us in\n",
+            1,
+        )
 
 
 def test_without_users_all_are_guests(folder: Path) -> None:
@@ -91,5 +95,5 @@ def test_without_users_all_are_guests(folder: Path) -> None:
         url = server.line()
         assert client(url).status == 0
         ended = client(url, "--user", "ann", password="apple")
-        assert (ended.err, ended.status) == ("error: LoginFailed\n", 1)
+        assert (ended.err, ended.status) == ("error: the server did not let us in\n", 1)
         assert server.stop().out == "a guest: list\n"

@@ -117,7 +117,7 @@ def test_too_long_a_line_is_refused(chat: Chat) -> None:
 
 def test_a_wrong_password(chat: Chat) -> None:
     ended = chat.client("ann", "pear").end()
-    assert (ended.out, ended.err, ended.status) == ("", "error: LoginFailed\n", 1)
+    assert (ended.out, ended.err, ended.status) == ("", "error: the server did not let us in\n", 1)
     ended = chat.server.stop()
     assert (ended.out, ended.err, ended.status) == ("", "", 0)
 
@@ -139,7 +139,7 @@ def test_members_of_ones_own(tmp_path: Path) -> None:
         dora = chat.client("dora", "dragonfruit")
         assert dora.line() == "* lobby: dora"
         ended = chat.client("ann", "apple").end()
-        assert (ended.err, ended.status) == ("error: LoginFailed\n", 1)
+        assert (ended.err, ended.status) == ("error: the server did not let us in\n", 1)
 
 
 def test_the_show() -> None:

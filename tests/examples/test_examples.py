@@ -129,7 +129,8 @@ def test_an_unexpected_exception_is_logged_where_it_happened() -> None:
     assert ended.lines == ["raising a MyError2 exception with data 'hadda owie'"]
     assert "Peer will receive PB traceback" in ended.err
     assert "Traceback (most recent call last)" in ended.err
-    assert ended.err.rstrip().endswith("MyError2: hadda owie")
+    assert ended.err.rstrip().endswith("MyError2 (texts of errors are logged with tracebacks=True)")
+    assert "hadda owie" not in ended.err.replace("raise MyError2", "")
     assert ended.status == 0
 
 

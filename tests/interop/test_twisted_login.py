@@ -86,7 +86,7 @@ def test_we_are_not_let_in(run: Run, twisted: Twisted) -> None:
             for name, password in (("alice", "wrong"), ("nobody", "secret")):
                 with pytest.raises(LoginFailed) as caught:
                     await connection.login(name, password)
-                assert str(caught.value) == ""
+                assert str(caught.value) == "the server did not let us in"
             # The connection lives on.
             assert (await (await connection.login("bob", "builder")).call("who"))[0] == "bob"
         seen = await events(twisted, len(before) + 2)

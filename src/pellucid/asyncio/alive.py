@@ -16,9 +16,10 @@ def keep_alive(sock: Any, seconds: float) -> None:
     """Have the system end a connection whose other machine does not answer for `seconds`.
 
     These are whole ones, 2 at least. What a listening socket accepts has the same. Nothing is done
-    for an endless time, for a socket that is not TCP's, and where the system has no such options.
+    for an endless time, without a socket or for one that is not TCP's, and where the system has no
+    such options.
     """
-    if seconds == float("inf") or sock.family == getattr(socket, "AF_UNIX", None):
+    if seconds == float("inf") or sock is None or sock.family == getattr(socket, "AF_UNIX", None):
         return
     # The timers of the system may be late by an eighth.
     idle = min(max(1, int(seconds / 2)), _LONGEST)
