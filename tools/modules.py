@@ -60,8 +60,8 @@ COMPILED = _compiled()
 
 # Of the tests beside the core's these go through what is compiled on every line.
 _THROUGH = (
-    *("asyncio", "faces", "fuzz"),
-    *("faults/test_cuts.py", "faults/test_cut_connections.py"),
+    *("asyncio", "faces"),
+    "fuzz/test_corpus.py",
 )
 # And these do not say more on another build, each with the reason.
 SAME_ON_EVERY_BUILD = {

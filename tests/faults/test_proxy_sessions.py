@@ -17,7 +17,7 @@ from tests.faults.test_cut_connections import AsyncApp
 from tests.recordings import APP, Session, sessions
 from tests.test_sessions import application_registry
 
-STRIDE = 53
+STRIDE = 211
 
 
 class Apps:
