@@ -226,17 +226,20 @@ def test_all_that_was_sent_is_done_in_order_and_nothing_is_left(
     run(main())
 
 
-def test_what_comes_in_small_pieces_is_long_in_the_end(run: Run) -> None:
+def test_what_comes_in_pieces_has_long_turns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    had: list[object] = []
+    turn_of = Line.turn
+
+    def counted(line: Line, turns: Any, loop: asyncio.AbstractEventLoop) -> None:
+        had.append(turns)
+        turn_of(line, turns, loop)
+
+    monkeypatch.setattr(Line, "turn", counted)
+
     async def main() -> None:
-        root = Root()
-        async with pair(root) as (client, server):
-            call = client.root.call("later", [0] * 50_000)
-            seen = False
-            while not call.done():
-                seen = seen or server._turns.long
-                await asyncio.sleep(0)
-            assert seen
-            assert len(await call) == 50_000
+        async with pair(Root()) as (client, server):
+            assert len(await client.root.call("later", [0] * 50_000)) == 50_000
+            assert server._turns in had
             assert not server._turns.long
 
     run(main())
