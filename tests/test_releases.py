@@ -87,6 +87,13 @@ def test_a_refused_message() -> None:
     assert (counted.count, holder.woken) == (4, 1)
 
 
+def test_what_went_away_before_a_message_was_refused_is_released_before() -> None:
+    holder = Holder()
+    holder.releases.report(Gone(holder, 7))
+    holder.releases.refuse([1])
+    assert holder.take() == [7, 1]
+
+
 def test_a_message_that_was_read() -> None:
     holder = Holder()
     counted, other = Gone(holder, 1, 5), Gone(holder, 2)

@@ -121,6 +121,8 @@ class Releases:
         self.received = ()
         if not self._open:
             return
+        # What went away before is released before.
+        self.settle()
         for debt in carried:
             self.owe(debt, 1)
         if carried:
@@ -132,8 +134,7 @@ class Releases:
         What went away first comes first.
         """
         self._awake = False
-        while self.gone:
-            self.gone.popleft().settle()
+        self.settle()
         taken: list[Debt] = []
         while self.owed and len(taken) < most:
             debt, count = self.owed.popitem(last=False)

@@ -1,7 +1,6 @@
 """One connection on an asyncio loop, as an application uses it."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from math import inf
 from typing import Any, cast
@@ -18,8 +17,6 @@ from .reference import CacheObserver, RemoteReference
 from .turns import Turns
 
 __all__ = ["Connection"]
-
-log = logging.getLogger("pellucid")
 
 # Who waits for a peer that takes its last answers slowly looks so often: below what anybody feels.
 _LOOK_AGAIN = 0.05

@@ -25,7 +25,7 @@ __all__ = ["Reader", "Turns"]
 # So many messages that start and finish no call are looked at between two looks at the time.
 _PATIENCE = 50
 # So many calls that wait may be had in a turn that nobody has to wait for.
-_FEW = 10
+_CROWD = 10
 
 
 class _Link(Protocol):
@@ -166,7 +166,7 @@ class Turns:
         elif stuck or not self.reading:
             self._read_or_not(stuck)
         # What comes in pieces may be much when it is there.
-        self.long = cut or ledger.calls_waiting > _FEW or broker._framer._held > 0
+        self.long = cut or ledger.calls_waiting > _CROWD or broker._framer._held > 0
         # Most turns leave nothing behind.
         if self.long or self.charged or ledger.waiting_bytes + ledger.out_bytes > _SHARE:
             self._link._look()

@@ -16,9 +16,9 @@ from ..events import CallFailed, Closed, Event, Unobserved
 from .calls import WorkerCalls
 from .connection import Connection
 from .jobs import Job, Lane, depart, hand_over
+from .lasting import Lasting
 from .reconnecting import InnerPlan, InnerReconnecting
 from .reference import CacheObserver, RemoteReference
-from .thread import running
 from .waiter import Waiter
 
 __all__ = ["Connecting", "InnerConnection", "InnerServer", "Serving"]
@@ -28,20 +28,18 @@ log = logging.getLogger("pellucid")
 _ENDLESS = 1e6
 
 
-class InnerConnection(connection.Connection):
+class InnerConnection(connection.Connection, Lasting):
     """A connection on the background thread. `outer` is what the application has of it."""
 
     _calls: WorkerCalls
 
     def __init__(self, role: str, **options: Any) -> None:
-        self.background = running()
+        self._begin_use()
         self.outer = Connection(self)
         # Updates of caches one at a time, and the answers behind them.
         self.lane = Lane()
         # Hooks that tell of the end of something, one at a time.
         self._hooks = Lane()
-        self._closers: list[Waiter] = []
-        self._told = False
         super().__init__(role, **options)
         # A thread can't wait for ever.
         self.patience = min(2 * self.limits.close_time, _ENDLESS)
@@ -95,14 +93,6 @@ class InnerConnection(connection.Connection):
     def tell(self, handle: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Make a call that wants no answer, here on the background thread."""
         self._notify(handle, name, args, kwargs)
-
-    def begin_close(self, waiter: Waiter) -> None:
-        """Close the connection, and tell when nothing of it is left."""
-        self.close()
-        if self._told:
-            waiter.set_result(None)
-        else:
-            self._closers.append(waiter)
 
     def close_for(self, job: Job) -> None:
         """Close the connection when `job`, which asks for it, has ended."""
@@ -191,26 +181,19 @@ class InnerConnection(connection.Connection):
     def _check_done(self, given_up: bool = False) -> None:
         super()._check_done(given_up)
         if self._done and not self._told:
-            self._told = True
             self._calls.drop()
             self.lane.give_up()
-            # First, so that whoever waited knows whether the thread ends.
-            self.background.remove_user(self)
-            for waiter in self._closers:
-                waiter.set_result(None)
+            self._tell_end()
 
 
-class InnerServer(server.Server):
+class InnerServer(server.Server, Lasting):
     """A server on the background thread."""
 
     connection_type = InnerConnection
-    patience = 0.0
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.background = running()
-        self._closers: list[Waiter] = []
-        self._told = False
+        self._begin_use()
 
     async def _start(self) -> None:
         await super()._start()
@@ -219,11 +202,7 @@ class InnerServer(server.Server):
     def _check_closed(self) -> None:
         super()._check_closed()
         if self._closed.is_set() and not self._told:
-            self._told = True
-            # First, so that whoever waited knows whether the thread ends.
-            self.background.remove_user(self)
-            for waiter in self._closers:
-                waiter.set_result(None)
+            self._tell_end()
 
     @property
     def open_connections(self) -> tuple[InnerConnection, ...]:
@@ -235,21 +214,9 @@ class InnerServer(server.Server):
         """Tell whether the server is closed or being closed."""
         return self._closing
 
-    def begin_wait(self, waiter: Waiter) -> None:
-        """Tell when nothing of the server is left."""
-        if self._told:
-            waiter.set_result(None)
-        else:
-            self._closers.append(waiter)
-
     def begin_drain(self, waiter: Waiter, seconds: float) -> None:
         """Let the calls that run finish, close, and tell when nothing of the server is left."""
         self.start_draining(seconds)
-        self.begin_wait(waiter)
-
-    def begin_close(self, waiter: Waiter) -> None:
-        """Close the server, and tell when nothing of it is left."""
-        self.close()
         self.begin_wait(waiter)
 
     def close_for(self, job: Job) -> None:
@@ -257,14 +224,6 @@ class InnerServer(server.Server):
         asking = cast(InnerConnection, job.connection)
         asking.close_for(job)
         self.close()
-
-    def abort(self) -> None:
-        """Close the server at once."""
-        self.close()
-
-    def sockets(self) -> list[int]:
-        """Nothing: those that listen are read from all the time."""
-        return []
 
 
 class Connecting(client.connect[Any]):

@@ -9,8 +9,8 @@ from ..errors import DeadReferenceError, LocalProtocolError
 from .closing import Closing
 from .connection import Connection
 from .jobs import Job
-from .thread import running
-from .waiter import Ended, Waiter
+from .lasting import Lasting
+from .waiter import Ended
 from .workers import serving
 
 if TYPE_CHECKING:
@@ -77,17 +77,13 @@ class Reconnecting(Closing):
         return repr(self._inner)
 
 
-class InnerReconnecting(reconnecting.Reconnecting):
+class InnerReconnecting(reconnecting.Reconnecting, Lasting):
     """A client that connects again, on the background thread."""
 
-    patience = 0.0
-
     def __init__(self, *args: Any) -> None:
-        self.background = running()
+        self._begin_use()
         # The connection on which `on_connect` runs.
         self.being_set_up: object = None
-        self._closers: list[Waiter] = []
-        self._told = False
         super().__init__(*args)
         self.outer = Reconnecting(self)
         self.background.add_user(self)
@@ -121,32 +117,12 @@ class InnerReconnecting(reconnecting.Reconnecting):
     def _check_finished(self) -> None:
         super()._check_finished()
         if self._finished.is_set() and not self._told:
-            self._told = True
-            # First, so that whoever waited knows whether the thread ends.
-            self.background.remove_user(self)
-            for waiter in self._closers:
-                waiter.set_result(None)
-
-    def begin_close(self, waiter: Waiter) -> None:
-        """Close the client, and tell when nothing of it is left."""
-        self.close()
-        if self._told:
-            waiter.set_result(None)
-        else:
-            self._closers.append(waiter)
+            self._tell_end()
 
     def close_for(self, job: Job) -> None:
         """Close the client, the connection of `job` when that has ended."""
         cast("InnerConnection", job.connection).close_for(job)
         self.close()
-
-    def abort(self) -> None:
-        """Close the client at once."""
-        self.close()
-
-    def sockets(self) -> list[int]:
-        """Nothing: its connections know theirs."""
-        return []
 
 
 class InnerPlan(reconnecting.Plan):
