@@ -115,7 +115,7 @@ BOUNDS: Mapping[str, Bound] = {
     "half-close": _each(100, lambda limits: min(20 * MB, _answers(limits))),
     # Twenty answers each, until it is seen that they were reset.
     "resets": _each(10, lambda limits: min(3 * MB, _answers(limits))),
-    # Those that are there at once, until they are gone.
+    # Those that ended: a transport of asyncio is a cycle, which goes with the next collection.
     "garbage": _each(ServerLimits().handshakes),
     # Values.
     "shared-tuple-keys": _decoded,
