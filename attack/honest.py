@@ -115,6 +115,8 @@ class FoolscapSession:
         from twisted.internet import reactor as plain  # noqa: PLC0415
         from twisted.internet import threads  # noqa: PLC0415
 
+        from bench.peers.tubs import furl_from  # noqa: PLC0415
+
         reactor: Any = plain
         self._reactor = reactor
         self._threads: Any = threads
@@ -122,11 +124,7 @@ class FoolscapSession:
             threading.Thread(target=reactor.run, args=(False,), daemon=True).start()
             while not self._reactor.running:
                 time.sleep(0.01)
-        with (
-            socket.create_connection(("127.0.0.1", ports[1]), PATIENCE) as hand,
-            hand.makefile() as lines,
-        ):
-            furl = lines.read()
+        furl = furl_from(ports[1], PATIENCE)
 
         def open_() -> Any:
             tub = Tub()

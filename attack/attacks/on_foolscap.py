@@ -4,7 +4,6 @@ Its connections begin with TLS and a negotiation. Foolscap itself does these her
 written that it would not write.
 """
 
-import socket
 import threading
 from typing import Any
 
@@ -22,6 +21,8 @@ class _Session:
         from twisted.internet import reactor as plain  # noqa: PLC0415
         from twisted.internet import threads  # noqa: PLC0415
 
+        from bench.peers.tubs import furl_from  # noqa: PLC0415
+
         self._t = t
         reactor: Any = plain
         self._reactor = reactor
@@ -29,8 +30,7 @@ class _Session:
         if not reactor.running:
             threading.Thread(target=reactor.run, args=(False,), daemon=True).start()
         # The furl is given out as plain text.
-        with socket.create_connection(("127.0.0.1", t.ports[1])) as hand, hand.makefile() as lines:
-            furl = lines.read()
+        furl = furl_from(t.ports[1])
 
         def open_() -> Any:
             tub = Tub()

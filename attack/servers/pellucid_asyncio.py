@@ -8,7 +8,8 @@ import sys
 from dataclasses import dataclass
 
 import pellucid
-from attack.servers import BLOB, PASSWORD, USER
+from attack.servers import PASSWORD, USER
+from attack.servers.methods import Echo, Methods
 
 registry = pellucid.Registry()
 
@@ -36,30 +37,12 @@ class StockCopy(pellucid.RemoteCache):
         pass
 
 
-class Thing(pellucid.Referenceable):
+class Thing(Echo, pellucid.Referenceable):
     """An object of the server's."""
 
-    def remote_echo(self, value: object) -> object:
-        return value
 
-
-class Service(pellucid.Root):
+class Service(Methods, pellucid.Root):
     """What everybody may call."""
-
-    def __init__(self) -> None:
-        self.kept: list[object] = []
-
-    def remote_echo(self, value: object) -> object:
-        return value
-
-    def remote_sink(self, *values: object) -> int:
-        return len(values)
-
-    def remote_blob(self, size: int) -> bytes:
-        return BLOB[:size]
-
-    def remote_keep(self, value: object) -> None:
-        self.kept.append(value)
 
     def remote_make(self) -> Thing:
         return Thing()
@@ -69,9 +52,6 @@ class Service(pellucid.Root):
 
     def remote_quote(self) -> Stock:
         return Stock()
-
-    def remote_fail(self, text: object) -> None:
-        raise ValueError(text)
 
     async def remote_wait(self, value: object = None) -> None:
         await asyncio.sleep(3_600)

@@ -9,7 +9,8 @@ from twisted.python import log
 from twisted.spread import pb
 from zope.interface import implementer
 
-from attack.servers import BLOB, PASSWORD, USER
+from attack.servers import PASSWORD, USER
+from attack.servers.methods import Echo, Methods
 
 _reactor: Any = reactor
 
@@ -42,30 +43,12 @@ class StockCopy(pb.RemoteCache):
         pass
 
 
-class Thing(pb.Referenceable):
+class Thing(Echo, pb.Referenceable):
     """An object of the server's."""
 
-    def remote_echo(self, value: object) -> object:
-        return value
 
-
-class Service(pb.Root):
+class Service(Methods, pb.Root):
     """What everybody may call."""
-
-    def __init__(self) -> None:
-        self.kept: list[object] = []
-
-    def remote_echo(self, value: object) -> object:
-        return value
-
-    def remote_sink(self, *values: object) -> int:
-        return len(values)
-
-    def remote_blob(self, size: int) -> bytes:
-        return BLOB[:size]
-
-    def remote_keep(self, value: object) -> None:
-        self.kept.append(value)
 
     def remote_make(self) -> Thing:
         return Thing()
@@ -75,9 +58,6 @@ class Service(pb.Root):
 
     def remote_quote(self) -> Stock:
         return Stock()
-
-    def remote_fail(self, text: object) -> None:
-        raise ValueError(text)
 
     def remote_wait(self, value: object = None) -> Any:
         return defer.Deferred()
