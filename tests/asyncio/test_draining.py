@@ -5,14 +5,14 @@ import contextlib
 import logging
 import math
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import pellucid
-from pellucid import ConnectionLost, Limits, Server
+from pellucid import Connection, ConnectionLost, Limits, Server
 from tests.asyncio.certificates import SECURE, Certificates
 from tests.asyncio.pairs import FREE, Echo, Run, Seeing, Waiting, at_once, failure, until
 from tests.asyncio.realms import USERS, Realm, User, portal
@@ -44,6 +44,36 @@ class Slow(Waiting):
 class Ping(pellucid.Referenceable):
     def remote_ping(self) -> str:
         return "pong"
+
+
+@contextlib.asynccontextmanager
+async def busy(
+    name: str, *args: object, where: str = FREE
+) -> AsyncIterator[tuple[Slow, Server, Connection, "asyncio.Future[Any]"]]:
+    """A server with one client, whose call has started."""
+    root = Slow()
+    server = await pellucid.serve(root, where)
+    async with pellucid.connect(server.url) as client:
+        call = client.root.call(name, *args)
+        await root.started.wait()
+        yield root, server, client, call
+
+
+@contextlib.asynccontextmanager
+async def stuck(
+    size: int,
+) -> AsyncIterator[tuple[Server, asyncio.Transport, list["asyncio.Future[Any]"]]]:
+    """A server whose calls are let go, and a client that takes none of their large results."""
+    root = Slow()
+    server = await pellucid.serve(root, FREE, limits=Limits(close_time=SHORT))
+    async with pellucid.connect(server.url) as client:
+        # More than the system takes.
+        calls = [client.root.call("large", size) for _ in range(50)]
+        await until(lambda: server.running == len(calls))
+        assert client._transport is not None
+        client._transport.pause_reading()
+        root.go.set()
+        yield server, client._transport, calls
 
 
 async def refused(url: str) -> None:
@@ -91,11 +121,7 @@ def test_what_waits_for_nothing_is_closed_at_once(run: Run) -> None:
 
 def test_a_method_that_finishes_can_still_call_back(run: Run) -> None:
     async def main() -> None:
-        root = Slow()
-        server = await pellucid.serve(root, FREE)
-        async with pellucid.connect(server.url) as client:
-            call = client.root.call("ask", Ping())
-            await root.started.wait()
+        async with busy("ask", Ping()) as (root, server, _, call):
             server.start_draining(LONG)
             root.go.set()
             assert await call == "pong"
@@ -106,11 +132,7 @@ def test_a_method_that_finishes_can_still_call_back(run: Run) -> None:
 
 def test_a_future_that_a_method_gave_is_waited_for(run: Run) -> None:
     async def main() -> None:
-        root = Slow()
-        server = await pellucid.serve(root, FREE)
-        async with pellucid.connect(server.url) as client:
-            call = client.root.call("future")
-            await root.started.wait()
+        async with busy("future") as (root, server, _, call):
             server.start_draining(LONG)
             root.future.set_result(5)
             assert await call == 5
@@ -144,21 +166,14 @@ def test_large_answers_leave_first(run: Run) -> None:
     size = 600_000
 
     async def main() -> None:
-        root = Slow()
-        server = await pellucid.serve(root, FREE, limits=Limits(close_time=SHORT))
-        async with pellucid.connect(server.url) as client:
-            calls = [client.root.call("large", size) for _ in range(50)]
-            await until(lambda: server.running == len(calls))
-            assert client._transport is not None
-            client._transport.pause_reading()
-            root.go.set()
+        async with stuck(size) as (server, transport, calls):
             draining = asyncio.create_task(server.drain(LONG))
             await until(lambda: server.running == 0)
             # Longer than closing may take.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(draining), 5 * SHORT)
             assert not draining.done()
-            client._transport.resume_reading()
+            transport.resume_reading()
             assert [len(each) for each in await asyncio.gather(*calls)] == 50 * [size]
             await draining
 
@@ -170,11 +185,7 @@ def test_what_takes_too_long_is_cancelled(
     run: Run, caplog: pytest.LogCaptureFixture, seconds: float
 ) -> None:
     async def main() -> str:
-        root = Slow()
-        server = await pellucid.serve(root, FREE)
-        async with pellucid.connect(server.url) as client:
-            call = client.root.call("wait")
-            await root.started.wait()
+        async with busy("wait") as (root, server, _, call):
             await server.drain(seconds)
             assert root.ended == ["cancelled"]
             assert isinstance(await failure(call), ConnectionLost)
@@ -187,18 +198,10 @@ def test_what_takes_too_long_is_cancelled(
 
 def test_a_client_that_takes_nothing_is_cut_off_in_the_end(run: Run) -> None:
     async def main() -> None:
-        root = Slow()
-        server = await pellucid.serve(root, FREE, limits=Limits(close_time=SHORT))
-        async with pellucid.connect(server.url) as client:
-            # More than the system takes.
-            calls = [client.root.call("large", 600_000) for _ in range(50)]
-            await until(lambda: server.running == len(calls))
-            assert client._transport is not None
-            client._transport.pause_reading()
-            root.go.set()
+        async with stuck(600_000) as (server, transport, calls):
             await until(lambda: server.running == 0)
             await server.drain(SHORT)
-            client._transport.resume_reading()
+            transport.resume_reading()
             results = await asyncio.gather(*calls, return_exceptions=True)
             assert isinstance(results[-1], ConnectionLost)
 
@@ -207,17 +210,13 @@ def test_a_client_that_takes_nothing_is_cut_off_in_the_end(run: Run) -> None:
 
 def test_the_limit_has_a_default_and_the_earliest_counts(run: Run) -> None:
     async def main() -> None:
-        root = Slow()
-        server = await pellucid.serve(root, FREE)
         loop = asyncio.get_running_loop()
+        async with busy("wait") as (_, server, _, call):
 
-        def left() -> float:
-            assert server._limit is not None
-            return server._limit.when() - loop.time()
+            def left() -> float:
+                assert server._limit is not None
+                return server._limit.when() - loop.time()
 
-        async with pellucid.connect(server.url) as client:
-            call = client.root.call("wait")
-            await root.started.wait()
             server.start_draining(math.inf)
             assert server._limit is None
             server.start_draining()
@@ -260,11 +259,7 @@ def test_a_limit_that_is_none(run: Run, seconds: Any, error: type[Exception], te
 @pytest.mark.parametrize("wait", [Server.wait_closed, Server.drain])
 def test_close_ends_it_at_once(run: Run, wait: Callable[[Server], Any]) -> None:
     async def main() -> None:
-        root = Slow()
-        server = await pellucid.serve(root, FREE)
-        async with pellucid.connect(server.url) as client:
-            call = client.root.call("wait")
-            await root.started.wait()
+        async with busy("wait") as (root, server, _, call):
             draining = asyncio.create_task(server.drain(LONG))
             await until(lambda: repr(server).startswith("<Server closed"))
             server.close()
@@ -279,11 +274,7 @@ def test_close_ends_it_at_once(run: Run, wait: Callable[[Server], Any]) -> None:
 
 def test_draining_what_is_being_closed_waits_for_it(run: Run) -> None:
     async def main() -> None:
-        root = Slow()
-        server = await pellucid.serve(root, FREE)
-        async with pellucid.connect(server.url) as client:
-            call = client.root.call("wait")
-            await root.started.wait()
+        async with busy("wait") as (_, server, _, call):
             server.close()
             await server.drain(LONG)
             assert server._limit is None
@@ -294,11 +285,7 @@ def test_draining_what_is_being_closed_waits_for_it(run: Run) -> None:
 
 def test_whoever_is_cancelled_only_waits_no_more(run: Run) -> None:
     async def main() -> None:
-        root = Slow()
-        server = await pellucid.serve(root, FREE)
-        async with pellucid.connect(server.url) as client:
-            call = client.root.call("wait", 1)
-            await root.started.wait()
+        async with busy("wait", 1) as (root, server, _, call):
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(server.drain(LONG), SHORT)
             root.go.set()
@@ -310,16 +297,12 @@ def test_whoever_is_cancelled_only_waits_no_more(run: Run) -> None:
 
 def test_a_client_that_goes_away_meanwhile(run: Run) -> None:
     async def main() -> None:
-        root = Slow()
-        server = await pellucid.serve(root, FREE)
-        client = await pellucid.connect(server.url)
-        call = client.root.call("wait", 1)
-        await root.started.wait()
-        server.start_draining(LONG)
-        await client.__aexit__(None, None, None)
-        await server.wait_closed()
-        assert root.ended == ["cancelled"]
-        assert isinstance(await failure(call), ConnectionLost)
+        async with busy("wait", 1) as (root, server, client, call):
+            server.start_draining(LONG)
+            client.close()
+            await server.wait_closed()
+            assert root.ended == ["cancelled"]
+            assert isinstance(await failure(call), ConnectionLost)
 
     run(main())
 
@@ -422,12 +405,8 @@ def test_tls_handshakes_are_given_up(run: Run, certificates: Certificates) -> No
 
 def test_a_unix_socket_is_removed_at_once(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
-        root = Slow()
         path = tmp_path / "socket"
-        server = await pellucid.serve(root, f"pb+unix://{path}")
-        async with pellucid.connect(server.url) as client:
-            call = client.root.call("wait", 1)
-            await root.started.wait()
+        async with busy("wait", 1, where=f"pb+unix://{path}") as (root, server, _, call):
             server.start_draining(LONG)
             assert not path.exists()
             await refused(server.url)
