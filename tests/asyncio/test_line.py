@@ -38,6 +38,11 @@ class Clock:
             act, args = self.soon.popleft()
             act(*args)
 
+    def go_round(self) -> None:
+        """The iteration in which others come first, and the next one."""
+        self.iterate()
+        self.iterate()
+
     def ring(self) -> None:
         self.now, act, args = self.later.pop(0)
         act(*args)
@@ -82,7 +87,7 @@ def test_who_is_alone_does_not_wait(clock: Clock) -> None:
     begin(line, clock, one)
     assert one.had == 1
     for had in (2, 3, 3):
-        clock.iterate()
+        clock.go_round()
         assert one.had == had
     assert not clock.later
     one.left = 1
@@ -99,7 +104,7 @@ def test_there_is_one_long_turn_in_an_iteration_and_everybody_has_his(clock: Clo
     seen = []
     for _ in range(7):
         seen.append([each.had for each in many])
-        clock.iterate()
+        clock.go_round()
     # The first one was in line before the others came.
     assert seen == [
         *([1, 0, 0], [2, 0, 0], [2, 1, 0]),
@@ -107,6 +112,21 @@ def test_there_is_one_long_turn_in_an_iteration_and_everybody_has_his(clock: Clo
     ]
     assert [each.stopped for each in many] == [1, 2, 2]
     assert not any(each.queued for each in many)
+
+
+def test_who_wrote_during_a_long_turn_comes_before_the_next_one(clock: Clock) -> None:
+    line = Line()
+    long, brief, last = Long(line, clock), Long(line, clock, 0.0001), Long(line, clock)
+    begin(line, clock, long, brief, last)
+    read: list[list[int]] = []
+    # As the loop finds it in its next iteration, behind what it was told before.
+    clock.call_soon(lambda: read.append([long.had, brief.had, last.had]), context=None)
+    clock.iterate()
+    assert read == [[1, 0, 0]]
+    clock.iterate()
+    assert (brief.had, last.had) == (1, 0)
+    clock.iterate()
+    assert last.had == 1
 
 
 @pytest.mark.parametrize(("seconds", "rest"), [(0.003, 0.25), (0.02, 0.4), (0.3, 1.0)])
@@ -117,7 +137,7 @@ def test_what_takes_too_long_is_followed_by_a_rest_while_others_are_active(
     slow, other = Long(line, clock, seconds), Long(line, clock)
     line.active = True
     begin(line, clock, slow, other)
-    clock.iterate()
+    clock.go_round()
     while not other.had:
         line.active = True
         clock.ring()
@@ -129,7 +149,7 @@ def test_who_was_active_a_moment_ago_counts(clock: Clock) -> None:
     quick, slow = Long(line, clock), Long(line, clock, 0.02)
     line.active = True
     begin(line, clock, quick)
-    clock.iterate()
+    clock.go_round()
     begin(line, clock, slow)
     assert len(clock.later) == 1
 
@@ -140,9 +160,9 @@ def test_nobody_rests_for_those_who_are_not_there(clock: Clock) -> None:
     slow, other = Long(line, clock, 0.02), Long(line, clock)
     begin(line, clock, slow, other)
     assert not clock.later
-    clock.iterate()
+    clock.go_round()
     assert other.had == 1
-    clock.iterate()
+    clock.go_round()
     # Active before, and not any more.
     line.active, slow.left = True, 1
     begin(line, clock, slow)

@@ -1,8 +1,8 @@
 """The line in which the long turns of one loop wait, so that the short ones need not.
 
 Whoever sends little at a time has its turn at once. Whoever sends much shares one turn in each
-iteration of the loop with all others who do, and gives way when its time is over. So one peer, or a
-thousand, can't delay the others for longer than that and one message more.
+iteration of the loop, or every other, with all others who do, and gives way when its time is over.
+So one peer, or a thousand, can't delay the others for longer than that and one message more.
 """
 
 import asyncio
@@ -23,6 +23,8 @@ TURN_TIME = 0.001
 # length if somebody has short turns meanwhile. The shortest is so long that of a hundred calls of
 # somebody who makes one every other millisecond 99 don't meet such a turn.
 _TOO_LONG = 0.0025
+# Behind a turn of so many seconds whoever wrote meanwhile comes before the next one.
+_NOTICED = 0.0005
 _REST = 20
 _SHORTEST_REST, _LONGEST_REST = 0.25, 1.0
 # Who had a short turn so many seconds ago may soon have another. So often a rest looks for that.
@@ -85,8 +87,14 @@ class Line:
             if others and taken > _TOO_LONG:
                 over = began + taken + min(max(taken * _REST, _SHORTEST_REST), _LONGEST_REST)
                 loop.call_later(_LOOK, self._rest, loop, over, context=self._context)
+            elif taken > _NOTICED:
+                loop.call_soon(self._pass, loop, context=self._context)
             else:
                 loop.call_soon(self._next, loop, context=self._context)
+
+    def _pass(self, loop: asyncio.AbstractEventLoop) -> None:
+        # What the loop has found to be read in this iteration is behind this in it.
+        loop.call_soon(self._next, loop, context=self._context)
 
     def _rest(self, loop: asyncio.AbstractEventLoop, over: float) -> None:
         """Go on if nobody has short turns any more, or when it is over."""
