@@ -4,6 +4,7 @@ Accepted, or refused with a documented error, within the budget: of time, of eac
 what is kept. And it is the same however the bytes arrive.
 """
 
+import gc
 import sys
 import time
 import warnings
@@ -141,11 +142,23 @@ def ways(seed: int) -> list[Arrival]:
     return [Arrival(), Arrival(seed, in_place=bool(seed & 1))]
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Collect no cycles: when that is would be chance, and so when what they hold is released."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def judge(target: "Target", data: bytes, budget: Budget = BUDGET) -> Outcome:
     """Play an input in every way. Raises Broken, or whatever should not have been raised."""
     seed = script.read(data).seed
     first: Outcome | None = None
-    with quiet():
+    with quiet(), uncollected():
         for way in ways(seed):
             outcome = timed(lambda way=way: target.run(data, way), data, target, budget)  # type: ignore[misc]
             if first is None:

@@ -21,6 +21,7 @@ from fuzz.oracle import (
     judge,
     quiet,
     timed,
+    uncollected,
     ways,
 )
 from fuzz.script import Script
@@ -327,3 +328,13 @@ def test_all_of_it_arrives(in_place: bool) -> None:
 def test_tight_limits_are_met() -> None:
     outcome = played(encode([b"x" * 300]), target="framer", flags=TIGHT)
     assert "limits.string_bytes" in outcome.lines[0]
+
+
+def test_no_cycle_is_collected_while_two_runs_are_compared() -> None:
+    assert gc.isenabled()
+    with uncollected():
+        assert not gc.isenabled()
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
