@@ -2290,13 +2290,20 @@ def test_a_broker_that_its_face_has_left_is_in_no_cycle(role: str) -> None:
         gc.enable()
 
 
+def patient(count: int, **options: Any) -> tuple[Side, int | bytes]:
+    """A server that pauses after three messages, and an object that can be released so often."""
+    side = served(**options)
+    thing = Thing()
+    for _ in range(count):
+        luid = side.broker.register(thing)
+    side.broker.patience = 3
+    return side, luid
+
+
 @pytest.mark.parametrize("limits", [None, Limits(string_bytes=100)])
 def test_a_broker_pauses_where_much_is_read_that_gives_no_event(limits: Limits | None) -> None:
-    side = served(limits=limits)
-    broker, thing = side.broker, Thing()
-    for _ in range(7):
-        luid = broker.register(thing)
-    broker.patience = 3
+    side, luid = patient(7, limits=limits)
+    broker = side.broker
     seen = broker.messages_read
     broker.receive_data(none([b"decref", luid]) * 7 + none(call(name=b"echo")))
     read = []
@@ -2316,11 +2323,8 @@ def test_a_broker_pauses_where_much_is_read_that_gives_no_event(limits: Limits |
 
 
 def test_a_broker_pauses_only_where_no_event_comes_for_long() -> None:
-    side = served()
-    broker, thing = side.broker, Thing()
-    for _ in range(8):
-        luid = broker.register(thing)
-    broker.patience = 3
+    side, luid = patient(8)
+    broker = side.broker
     release = none([b"decref", luid]) * 2
     broker.receive_data((release + none(call(name=b"echo"))) * 3)
     # Each event begins the count anew.
@@ -2335,11 +2339,8 @@ def test_a_broker_pauses_only_where_no_event_comes_for_long() -> None:
 
 
 def test_a_broker_that_pauses_still_tells_of_the_end() -> None:
-    side = served()
-    broker, thing = side.broker, Thing()
-    for _ in range(3):
-        luid = broker.register(thing)
-    broker.patience = 3
+    side, luid = patient(3)
+    broker = side.broker
     broker.receive_data(none([b"decref", luid]) * 3)
     reason = OSError("cut")
     broker.receive_eof(reason)

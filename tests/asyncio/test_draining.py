@@ -220,11 +220,12 @@ def test_the_limit_has_a_default_and_the_earliest_counts(run: Run) -> None:
             server.start_draining(math.inf)
             assert server._limit is None
             server.start_draining()
-            assert 15 < left() < 25
+            assert 15 < left() < 20.1
             server.start_draining(LONG)
-            assert 15 < left() < 25
+            assert 15 < left() < 20.1
             server.start_draining(10)
-            assert 5 < left() < 11
+            # In floats it may be over by the last digit.
+            assert 5 < round(left(), 6) <= 10
             await server.drain(SHORT)
             assert isinstance(await failure(call), ConnectionLost)
             assert server._limit is None

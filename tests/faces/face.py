@@ -111,6 +111,8 @@ class Face(ABC):
     copy_is_gone: type[BaseException]
     # So long may be what is logged of one thing that the other side did.
     longest_text = 600
+    # What a login says that the server refuses.
+    refusal = "the server did not let us in"
 
     def __init__(self) -> None:
         self._opened: list[Any] = []

@@ -283,6 +283,8 @@ class TwistedFace(Face):
     # With a traceback.
     # A text is cut, and the traceback has the places where the files are.
     longest_text = 4_000
+    # It has no text of its own.
+    refusal = ""
 
     def __init__(self, make_reactor: Callable[[], Any]) -> None:
         super().__init__()
