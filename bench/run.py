@@ -44,8 +44,9 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._err,
-            # Ctrl-C is for the harness, which ends them all.
-            start_new_session=True,
+            # Ctrl-C is for the harness, which ends them all. In a session of its own Linux would
+            # not let a process come behind the others, however nice it is.
+            process_group=0,
         )
         self.pid = self._process.pid
 
