@@ -41,6 +41,8 @@ def test_decimals_are_two_integers(parts: tuple[object, object]) -> None:
         (b"time", b"", datetime.time()),
         (b"time", b"1 2 3 4", datetime.time(1, 2, 3, 4)),
         (b"timedelta", b"-1 86399 999999", datetime.timedelta(microseconds=-1)),
+        (b"timedelta", b"-999999999 0 0", datetime.timedelta.min),
+        (b"date", b"2020 2 1" + b" " * 92, datetime.date(2020, 2, 1)),
     ],
 )
 def test_dates(tag: bytes, text: bytes, value: object) -> None:
@@ -57,6 +59,7 @@ def test_dates(tag: bytes, text: bytes, value: object) -> None:
         (b"date", b"2020 2 1 1"),
         (b"date", b"2020 x 1"),
         (b"date", b"1" * 5000 + b" 1 1"),
+        (b"date", b"2020 2 1" + b" " * 100),
         (b"date", b"99999999999999999999 1 1"),
         (b"time", b"1 2 3 4 5"),
         (b"time", b"25"),

@@ -14,6 +14,8 @@ __all__ = ["Unpersistable", "make_date", "make_decimal", "tag_of"]
 
 # The number of fields each takes, at least and at most.
 _DATES: Final = {b"datetime": (3, 7), b"date": (3, 3), b"time": (0, 4), b"timedelta": (3, 3)}
+# Of seven numbers none has more than nine digits and a sign.
+_LONGEST_DATE: Final = 100
 
 
 class Unpersistable:
@@ -83,6 +85,8 @@ def make_date(tag: bytes, text: bytes) -> object:
     """Give a datetime, date, time or timedelta made of decimal numbers with spaces between."""
     least, most = _DATES[tag]
     try:
+        if len(text) > _LONGEST_DATE:
+            raise ValueError
         numbers = [int(part) for part in text.split(None, most)]
         if not least <= len(numbers) <= most:
             raise ValueError

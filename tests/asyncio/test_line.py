@@ -1,6 +1,5 @@
 """Long turns wait in line, so that short ones need not."""
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -78,7 +77,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def begin(line: Line, clock: Clock, *all_turns: Long) -> None:
     loop: Any = clock
     for each in all_turns:
-        line.turn(each, loop)
+        line.turn(each, loop, 0.0)
 
 
 def test_who_is_alone_does_not_wait(clock: Clock) -> None:
@@ -142,6 +141,26 @@ def test_what_takes_too_long_is_followed_by_a_rest_while_others_are_active(
         line.active = True
         clock.ring()
     assert clock.now == pytest.approx(seconds + rest + 0.001, abs=0.051)
+
+
+def test_a_slow_read_counts_as_a_part_of_the_next_turn(clock: Clock) -> None:
+    loop: Any = clock
+    line = Line()
+    line.active = True
+    line.turn(Long(line, clock, 0.0001), loop, 0.0)
+    reader = Long(line, clock, 0.0001)
+    line.turn(reader, loop, 0.003)
+    assert not clock.later
+    clock.iterate()
+    assert reader.had == 1
+    assert len(clock.later) == 1
+    while clock.later:
+        clock.ring()
+    line.active = True
+    last = Long(line, clock, 0.0001)
+    line.turn(last, loop, 0.0)
+    assert last.had == 1
+    assert not clock.later
 
 
 def test_who_was_active_a_moment_ago_counts(clock: Clock) -> None:
@@ -250,9 +269,9 @@ def test_what_comes_in_pieces_has_long_turns(run: Run, monkeypatch: pytest.Monke
     had: list[object] = []
     turn_of = Line.turn
 
-    def counted(line: Line, turns: Any, loop: asyncio.AbstractEventLoop) -> None:
+    def counted(line: Line, turns: Any, *others: Any) -> None:
         had.append(turns)
-        turn_of(line, turns, loop)
+        turn_of(line, turns, *others)
 
     monkeypatch.setattr(Line, "turn", counted)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import pellucid
+from pellucid.asyncio import logs
 from pellucid.asyncio.logs import Lines, shown
 from pellucid.asyncio.timers import Seldom
 from tests.asyncio.pairs import Run, failure, pair
@@ -25,10 +26,29 @@ def said(caplog: pytest.LogCaptureFixture) -> Iterator[str]:
 def test_so_many_lines(caplog: pytest.LogCaptureFixture) -> None:
     log = lines(2)
     for n in range(5):
-        log.error("line %d", n)
+        log.warning("line %d", n)
     last = "further lines of this kind are left out for up to 60 s"
     assert [*said(caplog)] == ["line 0", "line 1", last]
-    assert {record.levelno for record in caplog.records} == {logging.ERROR}
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+def test_an_error_that_is_left_out_is_not_written_down_either(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[BaseException] = []
+
+    def counted(error: BaseException, texts: bool) -> str:
+        asked.append(error)
+        return "why"
+
+    monkeypatch.setattr(logs, "shown", counted)
+    log, error = lines(2), ValueError()
+    for n in range(3):
+        log.failed("line %d", n, error=error)
+        log.fault("somebody", f"fault {n}", error)
+    last = "further lines of this kind are left out for up to 60 s"
+    assert [*said(caplog)] == ["line 0\nwhy", "somebody: fault 0\nwhy", last]
+    assert asked == [error, error]
 
 
 def test_no_more_than_all_may_have(caplog: pytest.LogCaptureFixture) -> None:

@@ -43,20 +43,27 @@ class _Turns(Protocol):
 class Line:
     """The line of one loop. Set `active` in each short turn."""
 
-    __slots__ = ("_busy", "_context", "_seen", "_waiting", "active")
+    __slots__ = ("_before", "_busy", "_context", "_seen", "_waiting", "active")
 
     def __init__(self) -> None:
         # A turn was had in this iteration, or a rest goes on.
         self._busy = False
         self._waiting: deque[_Turns] = deque()
+        # So many seconds were taken since the last turn to make room for what was read.
+        self._before = 0.0
         self.active = False
         # When somebody was last known to be.
         self._seen = -_RECENT
         # That of a call would be kept until the timer is over.
         self._context = Context()
 
-    def turn(self, turns: _Turns, loop: asyncio.AbstractEventLoop) -> None:
-        """Let a connection have its turn now, or when those before it have had theirs."""
+    def turn(self, turns: _Turns, loop: asyncio.AbstractEventLoop, before: float) -> None:
+        """Let a connection have its turn now, or when those before it have had theirs.
+
+        It took `before` seconds to make room for what it has read: that may be slow, where the
+        system has to find the memory.
+        """
+        self._before += before
         if self._busy or self._waiting:
             self.again(turns)
         else:
@@ -83,9 +90,10 @@ class Line:
         try:
             turns.run()
         finally:
-            taken = perf_counter() - began
+            taken = perf_counter() - began + self._before
+            self._before = 0.0
             if others and taken > _TOO_LONG:
-                over = began + taken + min(max(taken * _REST, _SHORTEST_REST), _LONGEST_REST)
+                over = perf_counter() + min(max(taken * _REST, _SHORTEST_REST), _LONGEST_REST)
                 loop.call_later(_LOOK, self._rest, loop, over, context=self._context)
             elif taken > _NOTICED:
                 loop.call_soon(self._pass, loop, context=self._context)

@@ -60,8 +60,10 @@ class Lines(Seldom):
         self._texts = texts
 
     def _log(self, level: int, text: str, args: tuple[object, ...]) -> None:
-        if not self.allows():
-            return
+        if self.allows():
+            self._write(level, text, args)
+
+    def _write(self, level: int, text: str, args: tuple[object, ...]) -> None:
         if self._shared is None:
             log.log(level, text, *args)
         else:
@@ -69,18 +71,17 @@ class Lines(Seldom):
         if self.is_last:
             self._say_last(level)
 
-    def error(self, text: str, *args: object) -> None:
-        """Log a line that somebody should look at, or leave it out."""
-        self._log(logging.ERROR, text, args)
-
     def fault(self, peer: str, text: str, cause: BaseException | None) -> None:
         """Log a mistake of the other side that costs it nothing."""
-        why = "" if cause is None else f"\n{shown(cause, self._texts)}"
-        self.warning("%s: %s%s", peer, text, why)
+        if self.allows():
+            why = "" if cause is None else f"\n{shown(cause, self._texts)}"
+            self._write(logging.WARNING, "%s: %s%s", (peer, text, why))
 
     def failed(self, text: str, *args: object, error: BaseException) -> None:
         """Log an error that the application did not expect, behind a text."""
-        self.error(f"{text}\n%s", *args, shown(error, self._texts))
+        # What is left out should cost nothing either.
+        if self.allows():
+            self._write(logging.ERROR, f"{text}\n%s", (*args, shown(error, self._texts)))
 
 
 def shown(error: BaseException, texts: bool) -> str:

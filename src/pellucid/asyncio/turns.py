@@ -246,7 +246,7 @@ class Turns:
         self._held = False
         self._left = self._most
         if self.long:
-            self._line.turn(self, self._link._loop)
+            self._line.turn(self, self._link._loop, 0.0)
         else:
             self.run()
 
@@ -283,10 +283,12 @@ class Reader:
         broker, turns = self._broker, self._turns
         if broker.closed:
             return
-        broker.received(nbytes)
         if nbytes <= LONG and not turns.long:
+            broker.received(nbytes)
             turns._line.active = True
             turns.run()
         else:
             turns.long = True
-            turns._line.turn(turns, turns._link._loop)
+            began = perf_counter()
+            broker.received(nbytes)
+            turns._line.turn(turns, turns._link._loop, perf_counter() - began)
