@@ -67,6 +67,10 @@ class Long:
         self.stopped += 1
 
 
+# Who has short turns meanwhile.
+OTHER: Any = object()
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
@@ -134,11 +138,11 @@ def test_what_takes_too_long_is_followed_by_a_rest_while_others_are_active(
 ) -> None:
     line = Line()
     slow, other = Long(line, clock, seconds), Long(line, clock)
-    line.active = True
+    line.active = OTHER
     begin(line, clock, slow, other)
     clock.go_round()
     while not other.had:
-        line.active = True
+        line.active = OTHER
         clock.ring()
     assert clock.now == pytest.approx(seconds + rest + 0.001, abs=0.051)
 
@@ -146,7 +150,7 @@ def test_what_takes_too_long_is_followed_by_a_rest_while_others_are_active(
 def test_a_slow_read_counts_as_a_part_of_the_next_turn(clock: Clock) -> None:
     loop: Any = clock
     line = Line()
-    line.active = True
+    line.active = OTHER
     line.turn(Long(line, clock, 0.0001), loop, 0.0)
     reader = Long(line, clock, 0.0001)
     line.turn(reader, loop, 0.003)
@@ -156,7 +160,7 @@ def test_a_slow_read_counts_as_a_part_of_the_next_turn(clock: Clock) -> None:
     assert len(clock.later) == 1
     while clock.later:
         clock.ring()
-    line.active = True
+    line.active = OTHER
     last = Long(line, clock, 0.0001)
     line.turn(last, loop, 0.0)
     assert last.had == 1
@@ -166,11 +170,32 @@ def test_a_slow_read_counts_as_a_part_of_the_next_turn(clock: Clock) -> None:
 def test_who_was_active_a_moment_ago_counts(clock: Clock) -> None:
     line = Line()
     quick, slow = Long(line, clock), Long(line, clock, 0.02)
-    line.active = True
+    line.active = OTHER
     begin(line, clock, quick)
     clock.go_round()
     begin(line, clock, slow)
     assert len(clock.later) == 1
+
+
+def test_nobody_rests_for_himself(clock: Clock) -> None:
+    clock.now = 1.0
+    line = Line()
+    slow = Long(line, clock, 0.02)
+    line.active = slow
+    begin(line, clock, slow)
+    assert not clock.later
+    clock.go_round()
+    line.active, line.before, slow.left = slow, OTHER, 1
+    begin(line, clock, slow)
+    line.active = slow
+    while clock.later:
+        clock.ring()
+    # The other one was not seen again.
+    assert clock.now == pytest.approx(1.14)
+    line.active, line.before = OTHER, slow
+    line.leave(slow)
+    line.leave(OTHER)
+    assert line.active is line.before is None
 
 
 def test_nobody_rests_for_those_who_are_not_there(clock: Clock) -> None:
@@ -183,7 +208,7 @@ def test_nobody_rests_for_those_who_are_not_there(clock: Clock) -> None:
     assert other.had == 1
     clock.go_round()
     # Active before, and not any more.
-    line.active, slow.left = True, 1
+    line.active, slow.left = OTHER, 1
     begin(line, clock, slow)
     rang = 0
     while clock.later:

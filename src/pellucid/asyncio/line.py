@@ -41,19 +41,28 @@ class _Turns(Protocol):
 
 
 class Line:
-    """The line of one loop. Set `active` in each short turn."""
+    """The line of one loop.
 
-    __slots__ = ("_before", "_busy", "_context", "_seen", "_waiting", "active")
+    Whose short turn was the last one is `active`, and `before` whose was the last one of another.
+    """
+
+    __slots__ = (
+        *("_busy", "_context", "_reading", "_resting", "_seen", "_waiting"),
+        *("active", "before"),
+    )
 
     def __init__(self) -> None:
         # A turn was had in this iteration, or a rest goes on.
         self._busy = False
         self._waiting: deque[_Turns] = deque()
         # So many seconds were taken since the last turn to make room for what was read.
-        self._before = 0.0
-        self.active = False
-        # When somebody was last known to be.
+        self._reading = 0.0
+        self.active: _Turns | None = None
+        self.before: _Turns | None = None
+        # When others than who had a long turn were last known to be active.
         self._seen = -_RECENT
+        # Whose long turn is followed by a rest.
+        self._resting: _Turns | None = None
         # That of a call would be kept until the timer is over.
         self._context = Context()
 
@@ -63,7 +72,7 @@ class Line:
         It took `before` seconds to make room for what it has read: that may be slow, where the
         system has to find the memory.
         """
-        self._before += before
+        self._reading += before
         if self._busy or self._waiting:
             self.again(turns)
         else:
@@ -76,23 +85,34 @@ class Line:
             turns.stop_reading()
             self._waiting.append(turns)
 
-    def _others(self, now: float) -> bool:
-        """Tell whether somebody has short turns at this time."""
-        if self.active:
-            self.active = False
-            self._seen = now
+    def leave(self, turns: _Turns) -> None:
+        """Forget a connection that is over."""
+        if self.active is turns:
+            self.active = None
+        if self.before is turns:
+            self.before = None
+        if self._resting is turns:
+            self._resting = None
+
+    def _others(self, turns: _Turns | None, now: float) -> bool:
+        """Tell whether somebody else has short turns at this time."""
+        for each in (self.active, self.before):
+            if each is not None and each is not turns:
+                self._seen = now
+        self.active = self.before = None
         return now - self._seen < _RECENT
 
     def _run(self, turns: _Turns, loop: asyncio.AbstractEventLoop) -> None:
         self._busy = True
         began = perf_counter()
-        others = self._others(began)
+        others = self._others(turns, began)
         try:
             turns.run()
         finally:
-            taken = perf_counter() - began + self._before
-            self._before = 0.0
+            taken = perf_counter() - began + self._reading
+            self._reading = 0.0
             if others and taken > _TOO_LONG:
+                self._resting = turns
                 over = perf_counter() + min(max(taken * _REST, _SHORTEST_REST), _LONGEST_REST)
                 loop.call_later(_LOOK, self._rest, loop, over, context=self._context)
             elif taken > _NOTICED:
@@ -107,9 +127,10 @@ class Line:
     def _rest(self, loop: asyncio.AbstractEventLoop, over: float) -> None:
         """Go on if nobody has short turns any more, or when it is over."""
         now = perf_counter()
-        if self._others(now) and now < over:
+        if self._others(self._resting, now) and now < over:
             loop.call_later(_LOOK, self._rest, loop, over, context=self._context)
         else:
+            self._resting = None
             self._next(loop)
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -192,6 +192,7 @@ class Turns:
     def leave(self) -> None:
         """The connection is over, and there are no more turns: forget it."""
         self._link = None
+        self._line.leave(self)
 
     def _runs(self) -> Wakeups:
         if self._wakeups is None:
@@ -285,7 +286,10 @@ class Reader:
             return
         if nbytes <= LONG and not turns.long:
             broker.received(nbytes)
-            turns._line.active = True
+            line = turns._line
+            if line.active is not turns:
+                line.before = line.active
+                line.active = turns
             turns.run()
         else:
             turns.long = True
