@@ -153,6 +153,13 @@ def test_a_refusal_by_the_other_side() -> None:
     assert error.where == ""
 
 
+def test_names_that_no_class_has_are_cut() -> None:
+    error = read(type=b"T" * 600_000, parents=["P" * 600_000, *["x.Y"] * 200], value="v" * 5_000)
+    assert error.remote_type == "T" * 1_000
+    assert error.remote_parents == ("P" * 1_000, *["x.Y"] * 99)
+    assert str(error) == "v" * 5_000
+
+
 def test_python_2() -> None:
     state: dict[object, object] = {b"type": b"x.Y", b"value": b"\xff!", b"parents": (b"x.Y", 5)}
     error = read_failure(state, Registry())

@@ -18,6 +18,10 @@ FAILURE_TAG = b"twisted.spread.pb.CopyableFailure"
 NO_TRACEBACK = "Traceback unavailable\n"
 # Every exception is one of these, whatever the peer left out.
 ANY_ERROR = "builtins.BaseException"
+# No class has a longer name, nor more ancestors. What a peer says beyond that is left out, so that
+# an error costs no more than its texts.
+_LONGEST_NAME = 1_000
+_MOST_PARENTS = 100
 
 
 def failure_state(
@@ -83,10 +87,10 @@ def read_failure(state: object, registry: Registry) -> PBError:
     if type(state) is not dict:
         raise InsecureJelly("the state of a failure has to be a dictionary", remote=True)
     text = text_of(_field(state, "value")) or ""
-    kind = text_of(_field(state, "type"))
+    kind = _name_of(_field(state, "type"))
     found = _field(state, "parents")
-    listed = found if isinstance(found, (list, tuple)) else ()
-    parents = tuple(name for name in map(text_of, listed) if name is not None)
+    listed = found[:_MOST_PARENTS] if isinstance(found, (list, tuple)) else ()
+    parents = tuple(name for name in map(_name_of, listed) if name is not None)
     names = parents if kind is None else (kind, *parents)
     traceback = text_of(_field(state, "traceback"))
     error = _make(names, text, registry)
@@ -129,6 +133,11 @@ def text_of(value: object) -> str | None:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return str(value) if isinstance(value, str) else None
+
+
+def _name_of(value: object) -> str | None:
+    """Give the received name of a class, cut; None if it is no text."""
+    return text_of(value[:_LONGEST_NAME]) if isinstance(value, (bytes, str)) else None
 
 
 def _make(names: tuple[str, ...], text: str, registry: Registry) -> PBError:

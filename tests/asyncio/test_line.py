@@ -1,5 +1,6 @@
 """Long turns wait in line, so that short ones need not."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +8,8 @@ from typing import Any
 import pytest
 
 import pellucid
+from pellucid.asyncio import calls, turns
 from pellucid.asyncio import line as module
-from pellucid.asyncio import turns
 from pellucid.asyncio.line import Line
 from tests.asyncio.pairs import Run, pair, tables, turn, until
 
@@ -81,7 +82,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def begin(line: Line, clock: Clock, *all_turns: Long) -> None:
     loop: Any = clock
     for each in all_turns:
-        line.turn(each, loop, 0.0)
+        line.turn(each, loop)
 
 
 def test_who_is_alone_does_not_wait(clock: Clock) -> None:
@@ -147,13 +148,15 @@ def test_what_takes_too_long_is_followed_by_a_rest_while_others_are_active(
     assert clock.now == pytest.approx(seconds + rest + 0.001, abs=0.051)
 
 
-def test_a_slow_read_counts_as_a_part_of_the_next_turn(clock: Clock) -> None:
+def test_what_is_taken_outside_of_turns_counts_as_a_part_of_the_next_one(clock: Clock) -> None:
     loop: Any = clock
     line = Line()
     line.active = OTHER
-    line.turn(Long(line, clock, 0.0001), loop, 0.0)
+    line.turn(Long(line, clock, 0.0001), loop)
     reader = Long(line, clock, 0.0001)
-    line.turn(reader, loop, 0.003)
+    line.count(0.002)
+    line.count(0.001)
+    line.turn(reader, loop)
     assert not clock.later
     clock.iterate()
     assert reader.had == 1
@@ -162,7 +165,7 @@ def test_a_slow_read_counts_as_a_part_of_the_next_turn(clock: Clock) -> None:
         clock.ring()
     line.active = OTHER
     last = Long(line, clock, 0.0001)
-    line.turn(last, loop, 0.0)
+    line.turn(last, loop)
     assert last.had == 1
     assert not clock.later
 
@@ -290,13 +293,44 @@ def test_all_that_was_sent_is_done_in_order_and_nothing_is_left(
     run(main())
 
 
+def test_an_answer_that_is_written_behind_a_turn_counts(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(pellucid.Root):
+        async def remote_answer(self, long: bool) -> str:
+            await asyncio.sleep(0)
+            return "x" * 600_000 if long else "x"
+
+        async def remote_fail(self) -> None:
+            await asyncio.sleep(0)
+            raise pellucid.Error("x" * 600_000)
+
+    monkeypatch.setattr(calls, "_NOTICED", 1e-9)
+    taken: list[float] = []
+    monkeypatch.setattr(Line, "count", lambda _, seconds: taken.append(seconds))
+
+    async def main() -> None:
+        async with pair(Slow()) as (client, _):
+            await client.root.call("answer", False)
+            assert [seconds > 0 for seconds in taken] == [True]
+            # Here what is read counts as well.
+            await client.root.call("answer", True)
+            assert len(taken) > 2
+            taken.clear()
+            with pytest.raises(pellucid.Error):
+                await client.root.call("fail")
+            assert len(taken) > 1
+
+    run(main())
+
+
 def test_what_comes_in_pieces_has_long_turns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     had: list[object] = []
     turn_of = Line.turn
 
-    def counted(line: Line, turns: Any, *others: Any) -> None:
+    def counted(line: Line, turns: Any, loop: Any) -> None:
         had.append(turns)
-        turn_of(line, turns, *others)
+        turn_of(line, turns, loop)
 
     monkeypatch.setattr(Line, "turn", counted)
 

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Awaitable
 from contextvars import Context, copy_context
 from inspect import iscoroutine
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..broker import Broker
@@ -18,6 +19,7 @@ from ..events import CallReceived
 from .current import invoke
 from .logs import unheard
 from .outgoing import Outgoing
+from .shared import shared_by
 from .wakeups import Follower
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ _FAILED = "Peer will receive PB traceback (from %r):"
 
 # What most methods give. Nobody awaits any of these, and asking each time takes longer.
 _VALUES = frozenset((type(None), bool, int, float, str, bytes, list, tuple, dict, set))
+
+# An answer that took so many seconds to write is a part of the next long turn.
+_NOTICED = 0.0005
 
 # Nothing is ever put in: plain methods need none of their own.
 _NONE_RUN: Final[dict[Any, str]] = {}
@@ -173,9 +178,14 @@ class Calls:
         except BaseException as error:
             if isinstance(error, GeneratorExit) and self.current() is None:
                 raise  # The loop was closed over it, and it is closed now.
+            began = perf_counter()
             self._fail(call, error)
         else:
+            began = perf_counter()
             self._answer(call, value)
+        # In a turn it is counted there.
+        if not self._out.in_turn and (taken := perf_counter() - began) > _NOTICED:
+            shared_by(self._loop).line.count(taken)
 
     def _answer(self, call: CallReceived, value: Any) -> None:
         refused = self._broker.answer(call, value)

@@ -47,7 +47,7 @@ class Line:
     """
 
     __slots__ = (
-        *("_busy", "_context", "_reading", "_resting", "_seen", "_waiting"),
+        *("_besides", "_busy", "_context", "_resting", "_seen", "_waiting"),
         *("active", "before"),
     )
 
@@ -55,8 +55,8 @@ class Line:
         # A turn was had in this iteration, or a rest goes on.
         self._busy = False
         self._waiting: deque[_Turns] = deque()
-        # So many seconds were taken since the last turn to make room for what was read.
-        self._reading = 0.0
+        # So many seconds were taken outside of turns since the last one.
+        self._besides = 0.0
         self.active: _Turns | None = None
         self.before: _Turns | None = None
         # When others than who had a long turn were last known to be active.
@@ -66,13 +66,16 @@ class Line:
         # That of a call would be kept until the timer is over.
         self._context = Context()
 
-    def turn(self, turns: _Turns, loop: asyncio.AbstractEventLoop, before: float) -> None:
-        """Let a connection have its turn now, or when those before it have had theirs.
+    def count(self, seconds: float) -> None:
+        """Count what was taken outside of turns as a part of the next long one.
 
-        It took `before` seconds to make room for what it has read: that may be slow, where the
-        system has to find the memory.
+        That is for keeping what was read, where the system may have to find the memory, and for
+        answers that were not written in a turn.
         """
-        self._reading += before
+        self._besides += seconds
+
+    def turn(self, turns: _Turns, loop: asyncio.AbstractEventLoop) -> None:
+        """Let a connection have its turn now, or when those before it have had theirs."""
         if self._busy or self._waiting:
             self.again(turns)
         else:
@@ -109,8 +112,8 @@ class Line:
         try:
             turns.run()
         finally:
-            taken = perf_counter() - began + self._reading
-            self._reading = 0.0
+            taken = perf_counter() - began + self._besides
+            self._besides = 0.0
             if others and taken > _TOO_LONG:
                 self._resting = turns
                 over = perf_counter() + min(max(taken * _REST, _SHORTEST_REST), _LONGEST_REST)

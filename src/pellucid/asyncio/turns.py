@@ -247,7 +247,7 @@ class Turns:
         self._held = False
         self._left = self._most
         if self.long:
-            self._line.turn(self, self._link._loop, 0.0)
+            self._line.turn(self, self._link._loop)
         else:
             self.run()
 
@@ -295,4 +295,5 @@ class Reader:
             turns.long = True
             began = perf_counter()
             broker.received(nbytes)
-            turns._line.turn(turns, turns._link._loop, perf_counter() - began)
+            turns._line.count(perf_counter() - began)
+            turns._line.turn(turns, turns._link._loop)
