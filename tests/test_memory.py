@@ -26,7 +26,7 @@ COUNT = 200
 
 # Bytes each.
 # From Python 3.12 on a transport of asyncio has a deque.
-IDLE = 4600 if sys.version_info < (3, 12) else 5800
+IDLE = 4100 if sys.version_info < (3, 12) else 5300
 EXPORTED = 260
 HELD = 300
 HELD_AND_EXPORTED = 560

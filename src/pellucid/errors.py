@@ -41,7 +41,8 @@ class PBError(Exception):
     An error that came from the other side tells where it came from: `remote_type` is the full name
     of its class there, `remote_parents` the names of that class and of all its bases, and
     `remote_traceback` the traceback, where the other side chose to send one. In an error that was
-    made on this side `remote_type` is None. (Wire document, section 13.)
+    made on this side `remote_type` is None. A name is cut at 1,000 characters, and no more than
+    100 are kept: no class has more. (Wire document, section 13.)
     """
 
     remote_type: str | None = None
