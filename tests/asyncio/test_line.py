@@ -55,6 +55,7 @@ class Long:
         self.line, self.clock = line, clock
         self.seconds, self.left = seconds, left
         self.queued = False
+        self.besides = 0.0
         self.had = self.stopped = 0
 
     def run(self) -> None:
@@ -148,25 +149,26 @@ def test_what_takes_too_long_is_followed_by_a_rest_while_others_are_active(
     assert clock.now == pytest.approx(seconds + rest + 0.001, abs=0.051)
 
 
-def test_what_is_taken_outside_of_turns_counts_as_a_part_of_the_next_one(clock: Clock) -> None:
-    loop: Any = clock
+@pytest.mark.parametrize(("besides", "rests"), [(0.002, False), (0.003, True), (9.0, True)])
+def test_what_is_taken_outside_of_turns_counts_as_a_part_of_the_next_one(
+    clock: Clock, besides: float, rests: bool
+) -> None:
     line = Line()
     line.active = OTHER
-    line.turn(Long(line, clock, 0.0001), loop)
     reader = Long(line, clock, 0.0001)
-    line.count(0.002)
-    line.count(0.001)
-    line.turn(reader, loop)
-    assert not clock.later
-    clock.iterate()
-    assert reader.had == 1
-    assert len(clock.later) == 1
+    reader.besides = besides
+    begin(line, clock, reader)
+    assert reader.besides == 0
+    assert bool(clock.later) == rests
     while clock.later:
+        line.active = OTHER
         clock.ring()
-    line.active = OTHER
-    last = Long(line, clock, 0.0001)
-    line.turn(last, loop)
-    assert last.had == 1
+    # A short rest, however much it was.
+    assert clock.now < 0.31
+    line.active, reader.left = OTHER, 1
+    clock.go_round()
+    begin(line, clock, reader)
+    assert reader.had == 2
     assert not clock.later
 
 
@@ -297,29 +299,29 @@ def test_an_answer_that_is_written_behind_a_turn_counts(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Slow(pellucid.Root):
-        async def remote_answer(self, long: bool) -> str:
+        async def remote_answer(self) -> None:
             await asyncio.sleep(0)
-            return "x" * 600_000 if long else "x"
 
         async def remote_fail(self) -> None:
             await asyncio.sleep(0)
-            raise pellucid.Error("x" * 600_000)
+            raise pellucid.Error
+
+        def remote_at_once(self) -> None:
+            pass
 
     monkeypatch.setattr(calls, "_NOTICED", 1e-9)
-    taken: list[float] = []
-    monkeypatch.setattr(Line, "count", lambda _, seconds: taken.append(seconds))
 
     async def main() -> None:
-        async with pair(Slow()) as (client, _):
-            await client.root.call("answer", False)
-            assert [seconds > 0 for seconds in taken] == [True]
-            # Here what is read counts as well.
-            await client.root.call("answer", True)
-            assert len(taken) > 2
-            taken.clear()
+        async with pair(Slow()) as (client, server):
+            taken = [0.0]
+            await client.root.call("answer")
+            taken.append(server._turns.besides)
             with pytest.raises(pellucid.Error):
                 await client.root.call("fail")
-            assert len(taken) > 1
+            taken.append(server._turns.besides)
+            assert taken[0] < taken[1] < taken[2]
+            await client.root.call("at_once")
+            assert server._turns.besides == taken[2]
 
     run(main())
 

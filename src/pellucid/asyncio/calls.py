@@ -19,7 +19,6 @@ from ..events import CallReceived
 from .current import invoke
 from .logs import unheard
 from .outgoing import Outgoing
-from .shared import shared_by
 from .wakeups import Follower
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ _FAILED = "Peer will receive PB traceback (from %r):"
 # What most methods give. Nobody awaits any of these, and asking each time takes longer.
 _VALUES = frozenset((type(None), bool, int, float, str, bytes, list, tuple, dict, set))
 
-# An answer that took so many seconds to write is a part of the next long turn.
+# An answer that took so many seconds to write counts as a part of the next long turn.
 _NOTICED = 0.0005
 
 # Nothing is ever put in: plain methods need none of their own.
@@ -185,7 +184,7 @@ class Calls:
             self._answer(call, value)
         # In a turn it is counted there.
         if not self._out.in_turn and (taken := perf_counter() - began) > _NOTICED:
-            shared_by(self._loop).line.count(taken)
+            self._link._turns.besides += taken
 
     def _answer(self, call: CallReceived, value: Any) -> None:
         refused = self._broker.answer(call, value)

@@ -33,7 +33,10 @@ _LOOK = 0.05
 
 
 class _Turns(Protocol):
+    # It waits in line.
     queued: bool
+    # So many seconds were taken for it since its last long turn, but not in a turn.
+    besides: float
 
     def run(self) -> None: ...
 
@@ -46,17 +49,12 @@ class Line:
     Whose short turn was the last one is `active`, and `before` whose was the last one of another.
     """
 
-    __slots__ = (
-        *("_besides", "_busy", "_context", "_resting", "_seen", "_waiting"),
-        *("active", "before"),
-    )
+    __slots__ = ("_busy", "_context", "_resting", "_seen", "_waiting", "active", "before")
 
     def __init__(self) -> None:
         # A turn was had in this iteration, or a rest goes on.
         self._busy = False
         self._waiting: deque[_Turns] = deque()
-        # So many seconds were taken outside of turns since the last one.
-        self._besides = 0.0
         self.active: _Turns | None = None
         self.before: _Turns | None = None
         # When others than who had a long turn were last known to be active.
@@ -65,14 +63,6 @@ class Line:
         self._resting: _Turns | None = None
         # That of a call would be kept until the timer is over.
         self._context = Context()
-
-    def count(self, seconds: float) -> None:
-        """Count what was taken outside of turns as a part of the next long one.
-
-        That is for keeping what was read, where the system may have to find the memory, and for
-        answers that were not written in a turn.
-        """
-        self._besides += seconds
 
     def turn(self, turns: _Turns, loop: asyncio.AbstractEventLoop) -> None:
         """Let a connection have its turn now, or when those before it have had theirs."""
@@ -112,8 +102,9 @@ class Line:
         try:
             turns.run()
         finally:
-            taken = perf_counter() - began + self._besides
-            self._besides = 0.0
+            # However much that is, it is no reason for more than a short rest.
+            taken = perf_counter() - began + min(turns.besides, _TOO_LONG)
+            turns.besides = 0.0
             if others and taken > _TOO_LONG:
                 self._resting = turns
                 over = perf_counter() + min(max(taken * _REST, _SHORTEST_REST), _LONGEST_REST)

@@ -22,6 +22,7 @@ cdef class Turns:
     cdef bint _held
     cdef object _line
     cdef public bint charged, closing, eof, long, queued, reading
+    cdef public double besides
     cdef public object transport
 
     @cython.locals(broker=Broker, ledger=Ledger, may_start=bint, cut=bint, over=double, nested=bint, out=Outgoing, releases=Releases, stuck=bint, waits=bint)

@@ -58,6 +58,7 @@ class Turns:
         "_out",
         "_resume",
         "_wakeups",
+        "besides",
         "charged",
         "closing",
         "eof",
@@ -93,6 +94,9 @@ class Turns:
         self._line: Line = shared_by(link._loop).line
         self.long = False
         self.queued = False
+        # For keeping what was read, where the system may have to find the memory, and for answers
+        # that were not written in a turn.
+        self.besides = 0.0
         broker.patience = _PATIENCE
         self.reading = True
         # The server has to hear when less is held.
@@ -295,5 +299,5 @@ class Reader:
             turns.long = True
             began = perf_counter()
             broker.received(nbytes)
-            turns._line.count(perf_counter() - began)
+            turns.besides += perf_counter() - began
             turns._line.turn(turns, turns._link._loop)
