@@ -11,6 +11,7 @@ import pellucid
 from pellucid.asyncio import calls, turns
 from pellucid.asyncio import line as module
 from pellucid.asyncio.line import Line
+from pellucid.asyncio.shared import shared_by
 from tests.asyncio.pairs import Run, pair, tables, turn, until
 
 
@@ -322,6 +323,9 @@ def test_an_answer_that_is_written_behind_a_turn_counts(
             assert taken[0] < taken[1] < taken[2]
             await client.root.call("at_once")
             assert server._turns.besides == taken[2]
+            line = shared_by(asyncio.get_running_loop()).line
+            assert {line.active, line.before} == {client._turns, server._turns}
+        assert line.active is line.before is None
 
     run(main())
 

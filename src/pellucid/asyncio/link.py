@@ -429,6 +429,7 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
 
     def _is_over(self) -> None:
         self._over = True
+        self._turns.leave_line()
         if self._made_timers is not None:
             self._made_timers.cancel_all()
         callbacks, self._on_close = self._on_close, ()

@@ -196,6 +196,9 @@ class Turns:
     def leave(self) -> None:
         """The connection is over, and there are no more turns: forget it."""
         self._link = None
+
+    def leave_line(self) -> None:
+        """Nothing is read any more: the line of the loop shall not keep this."""
         self._line.leave(self)
 
     def _runs(self) -> Wakeups:
