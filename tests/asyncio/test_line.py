@@ -310,7 +310,7 @@ def test_an_answer_that_is_written_behind_a_turn_counts(
         def remote_at_once(self) -> None:
             pass
 
-    monkeypatch.setattr(calls, "_NOTICED", 1e-9)
+    monkeypatch.setattr(calls, "NOTICED", 1e-9)
 
     async def main() -> None:
         async with pair(Slow()) as (client, server):

@@ -17,6 +17,7 @@ from ..broker import Broker
 from ..errors import ConnectionClosed, is_expected
 from ..events import CallReceived
 from .current import invoke
+from .line import NOTICED
 from .logs import unheard
 from .outgoing import Outgoing
 from .wakeups import Follower
@@ -32,9 +33,6 @@ _FAILED = "Peer will receive PB traceback (from %r):"
 
 # What most methods give. Nobody awaits any of these, and asking each time takes longer.
 _VALUES = frozenset((type(None), bool, int, float, str, bytes, list, tuple, dict, set))
-
-# An answer that took so many seconds to write counts as a part of the next long turn.
-_NOTICED = 0.0005
 
 # Nothing is ever put in: plain methods need none of their own.
 _NONE_RUN: Final[dict[Any, str]] = {}
@@ -183,7 +181,7 @@ class Calls:
             began = perf_counter()
             self._answer(call, value)
         # In a turn it is counted there.
-        if not self._out.in_turn and (taken := perf_counter() - began) > _NOTICED:
+        if not self._out.in_turn and (taken := perf_counter() - began) > NOTICED:
             self._link._turns.besides += taken
 
     def _answer(self, call: CallReceived, value: Any) -> None:

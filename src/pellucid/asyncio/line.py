@@ -11,7 +11,7 @@ from contextvars import Context
 from time import perf_counter
 from typing import Protocol
 
-__all__ = ["LONG", "TURN_TIME", "Line"]
+__all__ = ["LONG", "NOTICED", "TURN_TIME", "Line"]
 
 # A read of more bytes may make a long turn. Most calls and answers are shorter.
 LONG = 4096
@@ -19,12 +19,14 @@ LONG = 4096
 # So many seconds a long turn has. An iteration of the loop costs a twentieth of it.
 TURN_TIME = 0.001
 
+# What takes fewer seconds nobody notices. Behind a longer turn whoever wrote meanwhile comes before
+# the next one, and a longer answer that is written outside of turns is counted.
+NOTICED = 0.0005
+
 # A turn that took longer, because of one message, is followed by a rest of so many times its
 # length if somebody has short turns meanwhile. The shortest is so long that of a hundred calls of
 # somebody who makes one every other millisecond 99 don't meet such a turn.
 _TOO_LONG = 0.0025
-# Behind a turn of so many seconds whoever wrote meanwhile comes before the next one.
-_NOTICED = 0.0005
 _REST = 20
 _SHORTEST_REST, _LONGEST_REST = 0.25, 1.0
 # Who had a short turn so many seconds ago may soon have another. So often a rest looks for that.
@@ -102,14 +104,15 @@ class Line:
         try:
             turns.run()
         finally:
-            # However much that is, it is no reason for more than a short rest.
-            taken = perf_counter() - began + min(turns.besides, _TOO_LONG)
+            now = perf_counter()
+            # However much came besides, it is no reason for more than a short rest.
+            taken = now - began + min(turns.besides, _TOO_LONG)
             turns.besides = 0.0
             if others and taken > _TOO_LONG:
                 self._resting = turns
-                over = perf_counter() + min(max(taken * _REST, _SHORTEST_REST), _LONGEST_REST)
+                over = now + min(max(taken * _REST, _SHORTEST_REST), _LONGEST_REST)
                 loop.call_later(_LOOK, self._rest, loop, over, context=self._context)
-            elif taken > _NOTICED:
+            elif taken > NOTICED:
                 loop.call_soon(self._pass, loop, context=self._context)
             else:
                 loop.call_soon(self._next, loop, context=self._context)
