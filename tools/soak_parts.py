@@ -89,6 +89,7 @@ class Watch:
             "faults": dict(self.faults),
             "alive": dict(alive),
             "tasks": [repr(task)[:300] for task in tasks],
+            "blocks": sys.getallocatedblocks(),
             "resident": resident(),
         }
 

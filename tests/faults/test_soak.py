@@ -25,8 +25,9 @@ def test_twenty_clients_leave_nothing() -> None:
 # What it would find.
 
 
-def rested(resident: int = 0, **found: Any) -> dict[str, dict[str, Any]]:
-    usual = {"faults": {}, "alive": {}, "tasks": [], "seen": {}, "resident": resident}
+def rested(resident: int = 0, blocks: int = 1, **found: Any) -> dict[str, dict[str, Any]]:
+    usual: dict[str, Any] = {"faults": {}, "alive": {}, "tasks": [], "seen": {}}
+    usual |= {"resident": resident, "blocks": blocks}
     return {"server": {**usual, **found}, "clients 0": usual}
 
 
@@ -37,6 +38,39 @@ def test_memory_may_grow_a_little(before: int, after: int, grows: bool) -> None:
     made = soak.Soak(1, 10, "seed")
     made._compare(rested(before), rested(after))
     assert bool(made.problems) is grows
+
+
+def test_there_may_be_a_few_more_objects() -> None:
+    made = soak.Soak(1, 10, "seed")
+    made._compare(rested(blocks=100), rested(blocks=105))
+    assert not made.problems
+    made._compare(rested(blocks=100), rested(blocks=106))
+    text = "there is more: 100 objects when settled, 106 objects at the end"
+    assert made.problems == [text]
+
+
+@pytest.mark.parametrize(
+    ("seen", "settled", "left"),
+    [
+        ([100, 101], 101, 80.0),
+        ([100, 102, 104, 105], 105, 60.0),
+        ([100, 110, 120, 130, 140], 140, 50.0),
+    ],
+)
+def test_memory_has_settled_when_it_is_steady(seen: list[int], settled: int, left: float) -> None:
+    sizes = iter(seen)
+
+    class Played(soak.Soak):
+        async def _play(self, seconds: float) -> None:
+            assert seconds == 10.0
+
+        async def _rest(self, when: str) -> dict[str, dict[str, Any]]:
+            return rested(next(sizes))
+
+    found, seconds = asyncio.run(Played(100 / 60, 10, "seed")._settle())
+    assert found["server"]["resident"] == settled
+    assert seconds == pytest.approx(left)
+    assert next(sizes, None) is None
 
 
 @pytest.mark.parametrize(
