@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -98,6 +99,16 @@ def test_port_0_takes_a_free_one(run: Run) -> None:
             assert await answers(url)
             listening.close()
             assert not await answers(url)
+
+    run(main())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_an_ip_address_takes_no_thread(run: Run, host: str) -> None:
+    async def main() -> None:
+        before = threading.active_count()
+        (await listen(asyncio.Protocol, Address(host, 0))).close()
+        assert threading.active_count() == before
 
     run(main())
 

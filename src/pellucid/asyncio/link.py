@@ -73,6 +73,7 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         "_over",
         "_peer",
         "_ready",
+        "_shared",
         "_shared_lines",
         "_transport",
         "_woken",
@@ -96,7 +97,7 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         entry: Entry | None = None,
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
-        shared = shared_by(loop)
+        self._shared = shared = shared_by(loop)
         # The name, or what it is made of when somebody asks.
         self._peer: str | tuple[Any, ...] = peer
         chosen: dict[str, Any] = {} if dialects is None else {"dialects": dialects}
@@ -133,9 +134,7 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         self._lines: Lines | None = None
         # The stages of the end, behind `closing`: the transport is gone, the broker is through as
         # well, the last method has ended.
-        self._lost = False
-        self._over = False
-        self._done = False
+        self._lost = self._over = self._done = False
         self._error: BaseException | None = None
         # What the connection owes to the application after its end, and runs to its own.
         self._last: dict[asyncio.Task[None], str] = _NONE
@@ -269,7 +268,7 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         if reset:
             # What it sent first may be there, but not where it came from.
             self._transport.abort()
-        elif self._is_client:
+        elif self._is_client and not self.unix:
             keep_alive(transport.get_extra_info("socket"), self.limits.keepalive_time)
         self._begin_opening(self.limits.handshake_time, Link._handshake_over)
         self._out.start(self._transport, self._below)
@@ -287,7 +286,7 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         self._turn()
 
     def _begin_opening(self, seconds: float, late: Callable[[Any], object]) -> None:
-        self._opening = shared_by(self._loop).opening(seconds, late)
+        self._opening = self._shared.opening(seconds, late)
         self._opening.add(self, self._loop)
 
     def _end_opening(self) -> None:
@@ -397,7 +396,7 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         if self._broker.ready or self.encrypted or not isinstance(error, RemoteProtocolError):
             return ""
         # The greeting of TLS comes in one piece, and was read just now.
-        greeting = bytes(shared_by(self._loop).buffer[:2]) == b"\x16\x03"
+        greeting = bytes(self._shared.buffer[:2]) == b"\x16\x03"
         return "; if the client speaks TLS, serve pbs://" if greeting else ""
 
     def _hang_up(self, transport: asyncio.Transport, orderly: bool) -> None:

@@ -129,18 +129,28 @@ async def listen(
         sock, inode = _unix_socket(address.path, address.mode)
         made = Listening((str(address),), (), address.path, inode)
         return await _serve(accept, made, [sock], prepare, short)
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(
-        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    hosts = dict.fromkeys((int(family), where) for family, _, _, _, where in found)
+    hosts = await _hosts(address.host, address.port)
     if check is not None:
         check(tuple(str(where[0]) for _, where in hosts))
-    sockets = _tcp_sockets(list(hosts), address.port)
+    sockets = _tcp_sockets(hosts, address.port)
     port = sockets[0].getsockname()[1]
     names = [address.host, *(str(sock.getsockname()[0]) for sock in sockets)]
     urls = dict.fromkeys(str(Address(name, port, tls=address.tls)) for name in names)
     return await _serve(accept, Listening(tuple(urls), ()), sockets, prepare, short)
+
+
+async def _hosts(host: str, port: int) -> list[_Host]:
+    """Give the addresses of a host."""
+    kind, flags = socket.SOCK_STREAM, socket.AI_PASSIVE
+    try:
+        # An IP address needs no thread, which would stay, nor the codec for names that a str does.
+        found = socket.getaddrinfo(
+            host.encode("ascii"), port, type=kind, flags=flags | socket.AI_NUMERICHOST
+        )
+    except (socket.gaierror, UnicodeEncodeError):
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=kind, flags=flags)
+    return list(dict.fromkeys((int(family), where) for family, _, _, _, where in found))
 
 
 async def _serve(

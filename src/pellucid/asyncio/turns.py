@@ -17,7 +17,7 @@ from .calls import Runner, raise_later
 from .gate import SHARE as _SHARE
 from .line import LONG, TURN_TIME, Line
 from .outgoing import Outgoing
-from .shared import shared_by
+from .shared import Shared
 from .wakeups import Wakeups
 
 __all__ = ["Reader", "Turns"]
@@ -31,6 +31,9 @@ _CROWD = 10
 class _Link(Protocol):
     @property
     def _loop(self) -> asyncio.AbstractEventLoop: ...
+
+    @property
+    def _shared(self) -> Shared: ...
 
     def _handle(self, event: Event) -> None: ...
 
@@ -91,7 +94,7 @@ class Turns:
         self._held = False
         self._resume: asyncio.Handle | None = None
         # A turn that may be long has its time, and waits in line with those of other connections.
-        self._line: Line = shared_by(link._loop).line
+        self._line: Line = link._shared.line
         self.long = False
         self.queued = False
         # For keeping what was read, where the system may have to find the memory, and for answers

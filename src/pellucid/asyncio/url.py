@@ -1,6 +1,7 @@
 """Addresses: `pb://host[:port]`, `pbs://host[:port]` for TLS, and `pb+unix:///path`."""
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..records import Record
@@ -46,6 +47,7 @@ class Address(Record):
         return f"{'pbs' if self.tls else 'pb'}://{host}:{self.port}"
 
 
+@lru_cache(maxsize=64)
 def parse(url: str) -> Address:
     """Read a URL. Raises ValueError, which says what is wrong with it.
 
