@@ -54,9 +54,9 @@ cdef class Framer:
     cpdef close(self)
     cpdef discard(self)
     cpdef feed(self, chunk)
+    cdef object _add(self, bytes chunk)
     cpdef get_buffer(self)
     cpdef received(self, Py_ssize_t n)
-    cpdef Py_ssize_t fresh(self) except -2
     cpdef skip(self, Py_ssize_t end)
     @cython.locals(data=bytes, start=Py_ssize_t, pos=Py_ssize_t)
     cpdef next_message(self)

@@ -375,7 +375,11 @@ class Framer:
             # The reader may still write into what it was lent.
             self._seal()
             self._in_place = False
-        if self._start == len(self._chunk) and not self._chunks:
+        self._add(chunk)
+
+    def _add(self, chunk: bytes) -> None:
+        # What was looked at to its end is dropped at once.
+        if not self._chunk and not self._chunks:
             self._chunk = chunk
             self._start = self._pos = 0
         else:
@@ -418,18 +422,11 @@ class Framer:
             self._skip -= n
         else:
             self.copied += n
-            self.feed(bytes(view[:n]))
-
-    def fresh(self) -> int:
-        """Give the place in what came last where an item begins of which nothing was looked at.
-
-        That is -1 if nothing came, and in the middle of an item.
-        """
-        fresh = self._chunk and self._pos == self._start and not self._held
-        return self._start if fresh else -1
+            if self.broken is None:
+                self._add(bytes(view[:n]))
 
     def skip(self, end: int) -> None:
-        """Go to `end`, behind the item at the place that `fresh` gave."""
+        """Go to `end`, behind an item that begins in what came last and was not looked at here."""
         self.messages += 1
         self.examined += end - self._start
         if end == len(self._chunk):

@@ -306,7 +306,7 @@ class Broker:
         decoded and wait; answers and counts are read all the same. An update of a cache waits only
         for `start_calls`, and all that came behind it waits as well.
         """
-        waiting = self._waiting
+        waiting, framer, ledger, releases = self._waiting, self._framer, self.ledger, self.releases
         silent = -1
         while True:
             silent += 1
@@ -326,18 +326,21 @@ class Broker:
                         return call
                 elif waiting.updates:
                     return None
-            if not self._may_read():
+            if not (framer._chunk or framer._queued or framer._held) and self._eof is None:
                 return None
-            if self._usual:
-                start = self._framer.fresh()
-                if start >= 0:
-                    found = self._usual_message(start, start_calls)
-                    if found is True:
-                        continue
-                    if found is not False:
-                        return found
+            # What waits or runs is charged with its bytes.
+            if (ledger.waiting_bytes or releases.owed) and not self._may_read():
+                return None
+            start = framer._start
+            # Nothing of a usual message was looked at before, and it is in what came last.
+            if self._usual and framer._pos == start and not framer._held:
+                found = self._usual_message(start, start_calls)
+                if found is True:
+                    continue
+                if found is not False:
+                    return found
             try:
-                data = self._framer.next_message()
+                data = framer.next_message()
                 if data is None:
                     if self._eof is None or waiting.calls or not start_calls:
                         return None
@@ -413,7 +416,7 @@ class Broker:
                 target is None
                 or getattr(kind, "find_perspective", None) is not NOBODYS
                 or getattr(kind, "takes_jelly", False)
-                or not ledger.may_wait()
+                or (ledger.waiting_bytes and not ledger.may_wait())
                 or (ids and not self._usual_references(values, ids))
             ):
                 return False

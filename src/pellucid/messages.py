@@ -11,6 +11,7 @@ from .banana import PB, Dialect
 from .decoder import Decoder
 from .encoder import Encoder
 from .errors import InsecureJelly, RemoteProtocolError
+from .ports import Exporter
 
 __all__ = ["Message", "Writer", "agree", "arguments", "read"]
 
@@ -297,6 +298,34 @@ class Writer:
             + banana.int_token(VERSION)
         )
 
+    # None is given for what is not usual, or does not look so, and leaves no trace. Nothing of the
+    # application's runs.
+
+    def usual_call(
+        self,
+        request: int,
+        luid: int | bytes,
+        name: str,
+        wants_answer: bool,
+        args: tuple[Any, ...],
+        exporter: Exporter,
+    ) -> bytes | None:
+        """Write a call without keywords if it is usual, and its name was written before."""
+        if not self._usual:
+            return None
+        word = self._names.get(name)
+        if word is None:
+            return None
+        written: bytes | None = usual.call(request, luid, word, wants_answer, args, exporter)
+        return written
+
+    def usual_answer(self, request: bytes, value: Any, exporter: Exporter) -> bytes | None:
+        """Write an answer if it is usual."""
+        if not self._usual or len(request) > _LONGEST_REQUEST:
+            return None
+        item: bytes | None = usual.answer(value, exporter)
+        return None if item is None else self._answer + request + item
+
     def call(
         self,
         request: int,
@@ -315,12 +344,6 @@ class Writer:
         word = self._names.get(name)
         if word is None:
             word = self._name(name)
-        if self._usual and not kwargs and not update:
-            written: bytes | None = usual.call(
-                request, luid, word, wants_answer, args, encoder.exporter
-            )
-            if written is not None:
-                return written
         head = self._forms[_UPDATE] if update else self._call
         number, subject = banana.int_token(request), self._id(luid)
         wanted = _WANTED if wants_answer else _UNWANTED
@@ -335,10 +358,6 @@ class Writer:
     def answer(self, request: bytes, value: Any) -> bytes:
         """Write the answer to a call. Raises as `call` does."""
         encoder = self._encoder
-        if self._usual and len(request) <= _LONGEST_REQUEST:
-            item: bytes | None = usual.answer(value, encoder.exporter)
-            if item is not None:
-                return self._answer + request + item
         encoder.raw(self._answer + request)
         encoder.unit(value, "result")
         return encoder.take()

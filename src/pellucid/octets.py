@@ -33,9 +33,11 @@ def float_item(value: float) -> bytes:
 
 def small_int(value: int) -> bytes | None:
     """Give the item of an integer that four bytes can hold, None for any other."""
+    if 0 <= value < 0x80:
+        return _ENDS[value]
     n, kind = (value, 0x81) if value >= 0 else (-value, 0x83)
     if n < 0x80:
-        return bytes((n, kind))
+        return _NEG_ENDS[n]
     if n < 0x4000:
         return bytes((n & 0x7F, n >> 7, kind))
     if n < 0x200000:

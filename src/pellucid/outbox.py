@@ -163,8 +163,12 @@ class Outbox:
 
     def take(self) -> bytes:
         """Give all that is to be sent, and forget it here."""
-        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-        self._out.clear()
+        out = self._out
+        if len(out) == 1:
+            data = out.pop()
+        else:
+            data = b"".join(out)
+            out.clear()
         if not self.closed:
             self._ledger.out_bytes -= len(data)
         return data
@@ -203,6 +207,13 @@ class Outbox:
         update = handle.is_observer
         if update:
             handle.check()  # type: ignore[union-attr]
+        elif not kwargs and not self.closed:
+            written: bytes | None = self._pen.writer.usual_call(
+                request, handle.luid, name, wants_answer, args, self._tables
+            )
+            if written is not None:
+                self._finish(written)
+                return
         pen = self._begin(handle.perspective)
         try:
             data = pen.writer.call(
@@ -217,11 +228,7 @@ class Outbox:
                 # Nothing is sent any more, and what comes behind the end finds closed tables.
                 raise DeadReferenceError(_ENDED) from None
             raise
-        ids = self._tables.ids
-        if ids.counted:
-            ids.counted.clear()
-        self._out.append(data)
-        self._ledger.out_bytes += len(data)
+        self._finish(data)
 
     def call_later(self, failed: Callable[[int, BaseException], None], *call: Any) -> None:
         """Write a call, given as for `call`, behind the message that is being written.
@@ -242,6 +249,10 @@ class Outbox:
 
     def answer(self, request: bytes, value: Any, perspective: Any) -> None:
         """Write an answer. Raises as `call` does, but if the connection ended it is dropped."""
+        written: bytes | None = self._pen.writer.usual_answer(request, value, self._tables)
+        if written is not None:
+            self._finish(written)
+            return
         pen = self._begin(perspective)
         try:
             data = pen.writer.answer(request, value)
@@ -252,11 +263,7 @@ class Outbox:
         except BaseException:
             self._take_back(pen)
             raise
-        ids = self._tables.ids
-        if ids.counted:
-            ids.counted.clear()
-        self._out.append(data)
-        self._ledger.out_bytes += len(data)
+        self._finish(data)
 
     def _finish(self, data: bytes) -> None:
         if self.closed:

@@ -254,7 +254,10 @@ class Exports:
         if export is None:
             if not self._open:
                 raise InsecureJelly("the connection of this message has ended")
-            self.ledger.charge("references_exported")
+            ledger = self.ledger
+            if ledger.references_exported >= ledger.limits.references_exported:
+                ledger.charge("references_exported")
+            ledger.references_exported += 1
             luid = ids.next
             ids.next = luid + 1
             export = _Export(self, luid, obj, key)
@@ -269,7 +272,7 @@ class Exports:
         """Nobody holds this one any more."""
         del self._by_luid[export.luid]
         del self._by_key[export.key]
-        self.ledger.release("references_exported")
+        self.ledger.references_exported -= 1
         if getattr(type(export.obj), "wants_release", False):
             self._report(self._owner, Released(export.obj))
 
@@ -345,7 +348,7 @@ class _Held(ref[RemoteReference]):
     def settle(self) -> None:
         """The reference is gone: every occurrence of its id is to be released."""
         table = self.table
-        table.ledger.release("references_held")
+        table.ledger.references_held -= 1
         # It may have come again since.
         if table.held.get(self.key) is self:
             del table.held[self.key]
@@ -392,7 +395,10 @@ class Imports:
                 # Those that are dead are not held.
                 self.releases.settle()
             self.releases.check()
-            self.ledger.charge("references_held", remote=True)
+            ledger = self.ledger
+            if ledger.references_held >= ledger.limits.references_held:
+                ledger.charge("references_held", remote=True)
+            ledger.references_held += 1
             if self._report is None:
                 # One for all of them.
                 self._report = self.releases.report
@@ -400,7 +406,7 @@ class Imports:
                 reference = self._make_reference(self._owner, luid)
                 held = _Held(reference, self._report)
             except BaseException:
-                self.ledger.release("references_held")
+                ledger.references_held -= 1
                 raise
             if perspective is not None:
                 reference.perspective = perspective

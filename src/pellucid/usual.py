@@ -119,7 +119,9 @@ def read(data: bytes, start: int) -> _Read | None:
     except (IndexError, RecursionError):
         # What is not there yet, or too deep for the stack that is left.
         return None
-    return None if found is None or found[0] > min(len(data), start + _ROOM) else found
+    if found is None or found[0] > len(data) or found[0] > start + _ROOM:
+        return None
+    return found
 
 
 def _read_call(data: bytes, start: int) -> _Read | None:

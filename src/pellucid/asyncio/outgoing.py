@@ -220,9 +220,11 @@ class Outgoing:
             return
         transport.write(data)
         self._written += len(data)
-        self.count()
-        if self._unsent and "stall" not in self._link._timers:
-            self._watch()
+        # Most of what is written has left.
+        if self._unsent or self._below is not None or transport.get_write_buffer_size():
+            self.count()
+            if self._unsent and "stall" not in self._link._timers:
+                self._watch()
 
     def count(self) -> None:
         """Look at how much of what was written has not left."""

@@ -25,8 +25,10 @@ cdef class Turns:
     cdef public double besides
     cdef public object transport
 
-    @cython.locals(broker=Broker, ledger=Ledger, may_start=bint, cut=bint, over=double, nested=bint, out=Outgoing, releases=Releases, stuck=bint, waits=bint)
+    @cython.locals(broker=Broker, ledger=Ledger, may_start=bint, cut=bint, over=double, nested=bint, out=Outgoing, releases=Releases, stuck=bint, more=bint)
     cpdef run(self)
+    @cython.locals(broker=Broker, ledger=Ledger, waits=bint)
+    cdef object _leave_behind(self, bint cut, bint stuck)
     @cython.locals(broker=Broker, rests=bint)
     cdef bint _wake(self, Wakeups wakeups) except -1
     cdef object _cut_off(self)

@@ -129,24 +129,25 @@ class Turns:
             while True:
                 # Behind `close` all that comes is dropped, unless that would be the end.
                 may_start = not self.eof if self.closing else self._left > 0 and not self._held
-                event = broker.next_event(may_start)
-                if type(event) is CallReceived:
+                event: Any = broker.next_event(may_start)
+                kind = type(event)
+                if event is None:
+                    if nested or self._wakeups is None or not self._wake(self._wakeups):
+                        break
+                elif kind is CallReceived:
                     if self.closing:
                         self._drop(event)
                     else:
                         self._left -= 1
                         if not self._calls.start(event):
                             self._hold()
-                elif type(event) is CallCompleted:
+                elif kind is CallCompleted:
                     if self._finish is None:
                         self._runs().finish(event.waiter, event.value)
                     else:
                         self._finish(event.waiter, event.value)
-                elif event is None:
-                    if nested or self._wakeups is None or not self._wake(self._wakeups):
-                        break
-                elif type(event) is not Paused:
-                    if type(event) is not Ready:
+                elif kind is not Paused:
+                    if kind is not Ready:
                         # It may be an error, and who awaits that goes on in the next iteration.
                         self._runs().usual = True
                     self._link._handle(event)
@@ -165,6 +166,16 @@ class Turns:
         # A call that waits or runs is charged with its bytes, so most turns need not ask.
         stuck = bool(ledger.waiting_bytes or releases.owed) and not broker.wants_data
         out.uncork()
+        # Most turns leave nothing behind.
+        more = ledger.waiting_bytes or ledger.out_bytes or broker._framer._held or broker._reports
+        if more or cut or stuck or self.long or self.charged or not self.reading:
+            self._leave_behind(cut, stuck)
+        elif self._left <= self._few and not self.closing:
+            self.go_on_soon()
+
+    def _leave_behind(self, cut: bool, stuck: bool) -> None:
+        broker = self._broker
+        ledger = broker.ledger
         waits = bool(broker._reports or (ledger.waiting_bytes and broker.has_waiting))
         if (waits or self._left <= self._few) and not self.closing:
             self.go_on_soon()
@@ -174,7 +185,6 @@ class Turns:
             self._read_or_not(stuck)
         # What comes in pieces may be much when it is there.
         self.long = cut or ledger.calls_waiting > _CROWD or broker._framer._held > 0
-        # Most turns leave nothing behind.
         if self.long or self.charged or ledger.waiting_bytes + ledger.out_bytes > _SHARE:
             self._link._look()
 
