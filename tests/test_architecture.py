@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "caches": {"errors", "events", "flavors", "ledger", "references", "releases"},
     "tables": {"caches", "errors", "events", "flavors", "ledger", "references", "releases"},
     "failures": {"errors", "registry"},
-    "messages": {"banana", "decoder", "encoder", "errors", "usual"},
+    "messages": {"banana", "decoder", "encoder", "errors", "ports", "usual"},
     "events": set(),
     "waiting": {"errors", "events", "ledger"},
     "outbox": {

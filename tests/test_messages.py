@@ -13,6 +13,7 @@ from pellucid.jelly import Decoder, Encoder, NullExporter, NullImporter
 from pellucid.limits import Limits
 from pellucid.messages import Message, Writer, arguments
 from pellucid.registry import Registry
+from tools.modules import is_compiled
 
 VECTORS = Path(__file__).parent / "vectors"
 DICT = [b"dictionary"]
@@ -209,6 +210,22 @@ def test_the_written_call(dialect: Dialect) -> None:
         *[b"message", 300, 4, "caf\u00e9".encode(), 0],
         *[[b"tuple"], [*DICT, [[b"unicode", b"a"], 1]]],
     ]
+
+
+@dialects
+def test_what_is_usual(dialect: Dialect) -> None:
+    out, exporter = writer(dialect), NullExporter()
+    call = (1, b"root", f"is usual in {dialect.name}", True, ("x",))
+    request = encode(9, dialect)
+    # Its name was not written before.
+    assert out.usual_call(*call, exporter) is None
+    here = dialect is PB and not is_compiled("messages")
+    long_way = out.call(*call, {}), out.answer(request, "x")
+    usual = out.usual_call(*call, exporter), out.usual_answer(request, "x", exporter)
+    assert usual == (long_way if here else (None, None))
+    assert out.usual_call(*call[:-1], (object(),), exporter) is None
+    assert out.usual_answer(request, object(), exporter) is None
+    assert out.usual_answer(request * 100, "x", exporter) is None
 
 
 @dialects

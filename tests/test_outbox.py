@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pellucid.banana import NONE, PB, decode, encode
+from pellucid.banana import NONE, PB, Dialect, decode, encode
 from pellucid.caches import CacheObserver
 from pellucid.errors import DeadReferenceError, InsecureJelly, LimitExceeded, RemoteError
 from pellucid.flavors import Referenceable
@@ -88,6 +88,21 @@ def test_a_call() -> None:
     sender.call(handle=CacheObserver(sender, 7, None))
     assert sender.take()[0][:3] == [b"cachemessage", 5, 7]
     assert sender.used() == (0, 0)
+
+
+@pytest.mark.parametrize("dialect", [PB, NONE])
+def test_what_is_sent_again_and_again(dialect: Dialect) -> None:
+    sender = Sender()
+    sender.outbox.use(dialect)
+    mine = Referenceable()
+    for _ in range(2):
+        sender.call("a", mine)
+        sender.outbox.answer(REQUEST, mine, None)
+    assert [one.count for one in sender.tables.exports._by_luid.values()] == [4]
+    first, second = sender.outbox._out[:2], sender.outbox._out[2:]
+    assert first == second
+    assert sender.used() == (1, 2 * sum(map(len, first)))
+    assert not sender.tables.ids.counted
 
 
 def test_a_message_is_written_on_behalf_of_somebody() -> None:

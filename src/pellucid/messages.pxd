@@ -51,9 +51,9 @@ cdef class Writer:
     cdef bytes _name(self, name)
     cpdef bytes version(self)
     @cython.locals(word=bytes, written=bytes)
-    cdef bytes usual_call(self, request, luid, name, bint wants_answer, tuple args, exporter)
+    cpdef bytes usual_call(self, request, luid, name, bint wants_answer, tuple args, exporter)
     @cython.locals(item=bytes)
-    cdef bytes usual_answer(self, bytes request, value, exporter)
+    cpdef bytes usual_answer(self, bytes request, value, exporter)
     cpdef bytes call(self, request, luid, name, bint wants_answer, tuple args, dict kwargs,
                      bint update=*)
     cpdef bytes answer(self, bytes request, value)

@@ -257,9 +257,6 @@ class Outbox:
         try:
             data = pen.writer.answer(request, value)
             self._end(pen)
-            if self.closed:
-                self._take_back(pen)
-                return
         except BaseException:
             self._take_back(pen)
             raise
