@@ -98,7 +98,7 @@ def test_what_is_sent_again_and_again(dialect: Dialect) -> None:
     for _ in range(2):
         sender.call("a", mine)
         sender.outbox.answer(REQUEST, mine, None)
-    assert [one.count for one in sender.tables.exports._by_luid.values()] == [4]
+    assert sender.tables.exports.snapshot() == {1: (mine, 4)}
     first, second = sender.outbox._out[:2], sender.outbox._out[2:]
     assert first == second
     assert sender.used() == (1, 2 * sum(map(len, first)))

@@ -6,7 +6,7 @@ import pytest
 
 from pellucid import Limits, Registry
 from pellucid.asyncio.opening import Closing, Opening, check_options, check_type
-from tests.asyncio.pairs import Run, turn
+from tests.asyncio.pairs import Run
 
 
 class Door(Closing):
@@ -66,7 +66,8 @@ def test_the_end_is_waited_for_also_when_cancelled(run: Run) -> None:
                 await asyncio.get_running_loop().create_future()
 
         task = asyncio.create_task(use())
-        await turn()
+        while not doors:
+            await asyncio.sleep(0)
         task.cancel()
         await asyncio.sleep(0)
         task.cancel()
