@@ -1,8 +1,10 @@
 """Timers with names, lines that are logged seldom, and waiting to the end."""
 
 import asyncio
+import gc
 import weakref
 from contextvars import ContextVar, copy_context
+from typing import Any
 
 import pytest
 
@@ -106,13 +108,45 @@ def test_one_timer_for_many_deadlines(run: Run) -> None:
             await asyncio.sleep(0)
         assert late == [all_of_them[0], all_of_them[2]]
         assert loop.time() - began > 0.0145
-        # The timer that nobody needs any more rings once, and then there is none until the next.
         deadlines.add(all_of_them[0], loop)
         deadlines.remove(all_of_them[0])
-        await asyncio.sleep(0.02)
         deadlines.add(all_of_them[1], loop)
         while len(late) < 3:
             await asyncio.sleep(0)
+
+    run(main())
+
+
+def test_there_is_no_timer_when_nobody_is_waited_for(run: Run) -> None:
+    class Loop:
+        """Notes the timers that it makes."""
+
+        def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+            self.time = loop.time
+            self.loop = loop
+            self.timers: list[asyncio.TimerHandle] = []
+
+        def call_at(self, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+            self.timers.append(self.loop.call_at(*args, **kwargs))
+            return self.timers[-1]
+
+    async def main() -> None:
+        loop: Any = Loop(asyncio.get_running_loop())
+        deadlines = Deadlines(60, print)
+        for _ in range(2):
+            some = [Late() for _ in range(3)]
+            for one in some:
+                deadlines.add(one, loop)
+            for one in some:
+                assert not loop.timers[-1].cancelled()
+                deadlines.remove(one)
+        assert [timer.cancelled() for timer in loop.timers] == [True, True]
+        # One that is gone need not be stopped.
+        deadlines.add(some[0], loop)
+        loop.timers.pop().cancel()
+        await asyncio.sleep(0)
+        gc.collect()
+        deadlines.remove(some[0])
 
     run(main())
 

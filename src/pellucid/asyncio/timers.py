@@ -71,17 +71,19 @@ class Deadlines:
     """What has to happen to each of many within `seconds`. One timer of a loop serves all of them.
 
     `late(one)` is called for each that is not taken back in time. It keeps none of them alive, nor
-    the loop.
+    the loop. The timer runs only while somebody is waited for: each call to the system is dearer
+    while a loop has a timer.
     """
 
-    __slots__ = ("_context", "_due", "_late", "_runs", "_seconds")
+    __slots__ = ("_context", "_due", "_late", "_seconds", "_timer")
 
     def __init__(self, seconds: float, late: Callable[[Any], object]) -> None:
         self._seconds = seconds
         self._late = late
         # Who is first in it is due first.
         self._due: dict[ref[Any], float] = {}
-        self._runs = False
+        # The loop has it, and it has the loop.
+        self._timer: ref[asyncio.TimerHandle] | None = None
         # Not that of the method in which the first one was added.
         self._context = Context()
 
@@ -89,26 +91,31 @@ class Deadlines:
         """Begin to wait for one, which is on the same loop as all others."""
         if self._seconds == inf:
             return
-        self._due[ref(one)] = loop.time() + self._seconds
-        if not self._runs:
-            self._runs = True
-            loop.call_later(self._seconds, self._ring, loop, context=self._context)
+        self._due[ref(one)] = due = loop.time() + self._seconds
+        if self._timer is None:
+            self._start(due, loop)
+
+    def _start(self, due: float, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = ref(loop.call_at(due, self._ring, loop, context=self._context))
 
     def remove(self, one: Any) -> None:
         """Take one back, if it is waited for."""
         self._due.pop(ref(one), None)
+        if not self._due and self._timer is not None:
+            timer, self._timer = self._timer(), None
+            if timer is not None:
+                timer.cancel()
 
     def __contains__(self, one: Any) -> bool:
         return ref(one) in self._due
 
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._runs = False
+        self._timer = None
         now = loop.time()
         while self._due:
             first, due = next(iter(self._due.items()))
             if due > now:
-                self._runs = True
-                loop.call_at(due, self._ring, loop, context=self._context)
+                self._start(due, loop)
                 return
             del self._due[first]
             one = first()
