@@ -121,6 +121,8 @@ def run(options: argparse.Namespace, builds: Builds, results: Results) -> None:
             rounds=rounds,
             goal=_QUICK_GOAL if options.quick else _GOAL,
             latency="latency" in wanted,
+            # Starting all of them takes longer than a quick round.
+            renew=not options.quick,
         )
         if "growth" in wanted:
             growth.measure(peers, results)

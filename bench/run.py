@@ -24,6 +24,8 @@ PATIENCE = 60.0
 # A workload of which one operation takes longer than this is measured in the first rounds only.
 SLOW = 2.0
 SLOW_ROUNDS = 3
+# Fresh processes first do one of so many operations without a clock.
+_WARMING = 10
 
 
 class Failed(Exception):
@@ -194,12 +196,19 @@ class Peer:
 
     def __init__(self, kind: Kind, builds: Builds, placement: Placement, patience: float) -> None:
         self.kind = kind
+        self._builds = builds
         self._placement = placement
         self._patience = patience
         self.goal = 0.0
         self.counts: dict[str, int] = {}
         self.slow: set[str] = set()
+        self._begin()
+
+    def _begin(self) -> None:
         self._stack = ExitStack()
+        # What these processes have done.
+        self._done: set[str] = set()
+        builds, patience = self._builds, self._patience
         try:
             self.server = self.start(builds, "server")
             self.port = self.server.line(patience)
@@ -210,6 +219,11 @@ class Peer:
         except BaseException:
             self.close()
             raise
+
+    def renew(self) -> None:
+        """Have fresh processes from now on."""
+        self.close()
+        self._begin()
 
     def start(self, builds: Builds, *arguments: str) -> Process:
         """Start a process of this kind, which ends with it."""
@@ -246,11 +260,17 @@ class Peer:
             self.slow.add(workload.key)
 
     def measure(self, workload: Workload) -> float:
-        """Give the operations in a second, in one go of the calibrated length."""
+        """Give the operations in a second, in one go of the calibrated length.
+
+        What these processes have not done yet they do a tenth as often before.
+        """
         method = self.can(workload)
         assert method is not None
         self.place(workload.apart)
         count = self.counts[workload.key]
+        if workload.key not in self._done:
+            self._done.add(workload.key)
+            self.seconds(method, -(-count // _WARMING))
         taken = self.seconds(method, count)
         if taken < self.goal / 2:
             # It was counted while something else was going on.
@@ -339,9 +359,14 @@ def measure(
     rounds: int,
     goal: float,
     latency: bool,
+    renew: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Measure the workloads, and the latency of the kinds that can tell."""
+    """Measure the workloads, and the latency of the kinds that can tell.
+
+    With `renew` the processes are fresh in each round: where their memory lies makes them faster or
+    slower for all their life.
+    """
     able = {workload.key: [peer for peer in peers if peer.can(workload)] for workload in workloads}
     tellers = [p for p in peers if "one" in p.methods and not p.kind.instead] if latency else []
     each = sum(map(len, able.values()))
@@ -360,9 +385,21 @@ def measure(
         for peer in able[workload.key][:]:
             progress.step(f"counting: {workload.title}, {peer.kind.name}")
             attempt(peer, workload.key, lambda: peer.calibrate(workload, goal))  # noqa: B023
+
+    def again(peer: Peer) -> None:
+        try:
+            peer.renew()
+        except (Failed, OSError) as error:
+            results.fail(peer.kind.name, "", str(error))
+            for group in (peers, *able.values(), tellers):
+                if peer in group:
+                    group.remove(peer)
+
     for number in range(rounds):
         results.rounds = number + 1
         about = f"round {number + 1} of {rounds}: "
+        for peer in peers[:] if renew and number else ():
+            again(peer)
         for workload in workloads:
             for peer in rotated(able[workload.key], number) if able[workload.key] else []:
                 progress.step(f"{about}{workload.title}, {peer.kind.name}")

@@ -30,6 +30,7 @@ class Pretended:
         self.slow: set[str] = set()
         self.fails = fails
         self.measured = 0
+        self.renewed = 0
 
     can = Peer.can
 
@@ -47,11 +48,16 @@ class Pretended:
     def latency(self, count: int) -> list[float]:
         return [1.0, float(count)]
 
+    def renew(self) -> None:
+        self.renewed += 1
+        if self.fails == "renew":
+            raise Failed("it does not start again")
 
-def measured(peers: list[Any], rounds: int = 4) -> Results:
+
+def measured(peers: list[Any], rounds: int = 4, **options: Any) -> Results:
     results = Results()
     chosen = [WORKLOADS["sequential"], WORKLOADS["callback"]]
-    measure(peers, chosen, results, rounds=rounds, goal=0.1, latency=True, quiet=True)
+    measure(peers, chosen, results, rounds=rounds, goal=0.1, latency=True, quiet=True, **options)
     return results
 
 
@@ -77,6 +83,17 @@ def test_who_fails_is_noted_and_the_others_go_on(fails: str, figures: list[float
     assert list(results.failures) == ["a"]
 
 
+def test_processes_are_fresh_in_each_round() -> None:
+    peers = [Pretended("a"), Pretended("b", fails="renew")]
+    left: list[Any] = peers[:]
+    results = measured(left, renew=True)
+    assert left == peers[:1]
+    assert [peer.renewed for peer in peers] == [3, 1]
+    assert results.figures("sequential", "a") == [100.0] * 4
+    assert results.figures("sequential", "b") == [100.0]
+    assert "it does not start again" in str(results.failures["b"])
+
+
 def test_what_is_slow_is_measured_in_few_rounds() -> None:
     slow = Pretended("a")
     slow.slow.add("sequential")
@@ -91,7 +108,7 @@ def test_calibrated_rounds_with_processes(
     monkeypatch.setattr(growth, "SIZES", {"bytes": ("string_of", [10, 20])})
     with started(TWO, here(), Placement(), results) as peers:
         chosen = [WORKLOADS["sequential"], WORKLOADS["each"]]
-        measure(peers, chosen, results, rounds=2, goal=0.01, latency=True)
+        measure(peers, chosen, results, rounds=2, goal=0.01, latency=True, renew=True)
         growth.measure(peers, results)
         startup.measure(peers, here(), Placement(), results, rounds=1)
         pids = [process.pid for peer in peers for process in (peer.server, peer.client)]
