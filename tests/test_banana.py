@@ -942,7 +942,7 @@ def test_an_item_that_was_read_elsewhere_is_skipped() -> None:
     framer.feed(encode(5) + encode(b"hello") + encode(6)[:1])
     framer.skip(2)
     assert framer.next_message() == encode(b"hello")
-    assert (framer.examined, framer.messages) == (9, 2)
+    assert (framer.examined, framer.messages) == (7, 2)
     assert framer.next_message() is None
     framer.feed(encode(6)[1:])
     assert framer.next_message() == encode(6)

@@ -428,7 +428,6 @@ class Framer:
     def skip(self, end: int) -> None:
         """Go to `end`, behind an item that begins in what came last and was not looked at here."""
         self.messages += 1
-        self.examined += end - self._start
         if end == len(self._chunk):
             self._chunk = b""
             end = 0

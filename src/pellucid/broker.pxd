@@ -43,8 +43,7 @@ cdef class Broker:
     cpdef receive_data(self, data)
     @cython.locals(releases=Releases, ledger=Ledger)
     cdef bint _may_read(self) except -1
-    @cython.locals(waiting=Waiting, framer=Framer, ledger=Ledger, releases=Releases, data=bytes,
-                   start=Py_ssize_t, silent=Py_ssize_t)
+    @cython.locals(waiting=Waiting, framer=Framer, data=bytes, start=Py_ssize_t, silent=Py_ssize_t)
     cpdef next_event(self, bint start_calls=*)
     @cython.locals(decoder=Decoder, message=Message, command=int)
     cdef object _message(self, bytes data, bint start_calls)

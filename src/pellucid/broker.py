@@ -306,7 +306,7 @@ class Broker:
         decoded and wait; answers and counts are read all the same. An update of a cache waits only
         for `start_calls`, and all that came behind it waits as well.
         """
-        waiting, framer, ledger, releases = self._waiting, self._framer, self.ledger, self.releases
+        waiting, framer = self._waiting, self._framer
         silent = -1
         while True:
             silent += 1
@@ -329,7 +329,7 @@ class Broker:
             if not (framer._chunk or framer._queued or framer._held) and self._eof is None:
                 return None
             # What waits or runs is charged with its bytes.
-            if (ledger.waiting_bytes or releases.owed) and not self._may_read():
+            if (self.ledger.waiting_bytes or self.releases.owed) and not self._may_read():
                 return None
             start = framer._start
             # Nothing of a usual message was looked at before, and it is in what came last.

@@ -20,7 +20,6 @@ from .ports import Exporter
 __all__ = ["answer", "atoms", "call", "fits", "item", "read", "remember"]
 
 _LIST: Final = 0x80
-_INT: Final = 0x81
 _STRING: Final = 0x82
 _FLOAT: Final = 0x84
 _POSITIVE: Final = (0x81, 0x85)
@@ -148,19 +147,8 @@ def _read_call(data: bytes, start: int) -> _Read | None:
 
 
 def _read_answer(data: bytes, start: int) -> _Read | None:
-    pos = start + len(_ANSWER)
-    request = data[pos]
-    if request >= _LIST:
-        return None
-    kind = data[pos + 1]
-    pos += 2
-    shift = 7
-    while kind < _LIST and shift < _BITS:
-        request |= kind << shift
-        shift += 7
-        kind = data[pos]
-        pos += 1
-    if kind != _INT:
+    pos, request = _natural(data, start + len(_ANSWER))
+    if request < 0:
         return None
     values: list[Any] = []
     ids: list[int] = []
@@ -169,9 +157,24 @@ def _read_answer(data: bytes, start: int) -> _Read | None:
 
 
 def _read_release(data: bytes, start: int) -> _Read | None:
-    values: list[Any] = []
-    pos, done = atoms(data, start + len(_DECREF), 1, values, False)
-    return (pos, None, None, None, values, []) if done and type(values[0]) is int else None
+    pos, luid = _natural(data, start + len(_DECREF))
+    return None if luid < 0 else (pos, None, None, None, [luid], [])
+
+
+def _natural(data: bytes, pos: int) -> tuple[int, int]:
+    """Read the number at `pos`. Gives the place behind it, and -1 for any other item."""
+    n = data[pos]
+    kind = data[pos + 1]
+    if n >= _LIST:
+        return pos, -1
+    pos += 2
+    shift = 7
+    while kind < _LIST and shift < _BITS:
+        n |= kind << shift
+        shift += 7
+        kind = data[pos]
+        pos += 1
+    return pos, n if kind in _POSITIVE else -1
 
 
 def atoms(
@@ -231,12 +234,10 @@ def atoms(
                     value = None
                     pos += len(_NONE)
                 elif ids is not None and data.startswith(_REMOTE, pos):
-                    found: list[Any] = []
-                    pos, _ = atoms(data, pos + len(_REMOTE), 1, found, False)
-                    if not found or type(found[0]) is not int or found[0] < 0:
+                    pos, value = _natural(data, pos + len(_REMOTE))
+                    if value < 0:
                         return at, done
                     ids.append(done)
-                    value = found[0]
                 else:
                     make = None
                     if deeper and pos < bound:

@@ -164,7 +164,9 @@ class Turns:
             # Before the last write, so that a reference that dies meanwhile is not overlooked.
             out.in_turn = nested
         # A call that waits or runs is charged with its bytes, so most turns need not ask.
-        stuck = bool(ledger.waiting_bytes or releases.owed) and not broker.wants_data
+        stuck = False
+        if ledger.waiting_bytes or releases.owed:
+            stuck = not broker.wants_data
         out.uncork()
         # Most turns leave nothing behind.
         more = ledger.waiting_bytes or ledger.out_bytes or broker._framer._held or broker._reports
