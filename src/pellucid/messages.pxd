@@ -4,7 +4,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from pellucid cimport banana, usual
+from pellucid cimport banana, octets, usual
 from .decoder cimport Decoder
 from .encoder cimport Encoder
 

@@ -9,6 +9,24 @@ from cpython.ref cimport PyObject
 from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.stdint cimport int64_t
 
+# A piece of a byte string, data[start:end], takes a third of the time without the slice object that
+# the function of Python's makes for it.
+cdef extern from *:
+    """
+    static PyObject *pellucid_piece(PyObject *data, Py_ssize_t start, Py_ssize_t end) {
+        if (!PyBytes_CheckExact(data) || start < 0 || end < 0)
+            return PySequence_GetSlice(data, start, end);
+        if (end > PyBytes_GET_SIZE(data))
+            end = PyBytes_GET_SIZE(data);
+        if (start == 0 && end == PyBytes_GET_SIZE(data))
+            return Py_NewRef(data);
+        if (start > end)
+            start = end;
+        return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + start, end - start);
+    }
+    #define PySequence_GetSlice pellucid_piece
+    """
+
 cdef extern from "Python.h":
     double PyFloat_Unpack8(const char *p, int little) except? -1
     int PyFloat_Pack8(double x, char *p, int little) except -1
