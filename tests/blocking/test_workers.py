@@ -80,6 +80,22 @@ def test_an_idle_thread_is_used_again(workers: Workers) -> None:
     assert len(seen) == 1
 
 
+def test_a_thread_is_there_before_it_is_needed(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    workers.prepare()
+    until(lambda: workers.idle)
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    end = run(workers, lambda: 5)
+    wait(end.there)
+    assert end.value == 5
+    # Where none can be made nothing happens.
+    Workers().prepare()
+
+
 def test_there_is_a_thread_for_everybody(workers: Workers) -> None:
     all_there = threading.Barrier(20, timeout=PATIENCE)
     ends = [run(workers, all_there.wait) for _ in range(20)]

@@ -198,6 +198,7 @@ class InnerServer(server.Server, Lasting):
     async def _start(self) -> None:
         await super()._start()
         self.background.add_user(self)
+        self.background.workers.prepare()
 
     def _check_closed(self) -> None:
         super()._check_closed()

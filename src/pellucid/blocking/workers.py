@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 __all__ = ["Executor", "Workers", "is_worker", "leave_work", "serving"]
@@ -158,6 +159,14 @@ class Workers:
         else:
             worker.hand(work)
 
+    def prepare(self) -> None:
+        """Have an idle thread for what is started next, if there can be one.
+
+        While Python 3.12 exits it makes none, and a program may still be called then.
+        """
+        with suppress(RuntimeError):
+            self.start(_nothing, lambda value, error: None)
+
     def _make(self, work: _Work) -> None:
         worker = _Worker(self, work)
         self._all.add(worker)
@@ -205,6 +214,10 @@ class Workers:
         for worker in list(self._all):
             if not worker.busy and worker.thread is not threading.current_thread():
                 worker.thread.join()
+
+
+def _nothing() -> None:
+    pass
 
 
 class Executor(ThreadPoolExecutor):
