@@ -208,14 +208,13 @@ class Peer:
         self._stack = ExitStack()
         # What these processes have done.
         self._done: set[str] = set()
-        builds, patience = self._builds, self._patience
         try:
-            self.server = self.start(builds, "server")
-            self.port = self.server.line(patience)
+            self.server = self.start("server")
+            self.port = self.server.line(self._patience)
             if not self.port.isdecimal():
                 raise Failed(f"its server says {self.port[:80]!r}, which is no port")
-            self.client = self.start(builds, "client", self.port)
-            self.methods = frozenset(self.client.line(patience).split())
+            self.client = self.start("client", self.port)
+            self.methods = frozenset(self.client.line(self._patience).split())
         except BaseException:
             self.close()
             raise
@@ -225,10 +224,10 @@ class Peer:
         self.close()
         self._begin()
 
-    def start(self, builds: Builds, *arguments: str) -> Process:
+    def start(self, *arguments: str) -> Process:
         """Start a process of this kind, which ends with it."""
-        command = [builds.python, *self.kind.command(*arguments)]
-        process = Process(command, builds.environment(self.kind))
+        command = [self._builds.python, *self.kind.command(*arguments)]
+        process = Process(command, self._builds.environment(self.kind))
         self._stack.callback(process.kill)
         return process
 

@@ -168,13 +168,23 @@ def _natural(data: bytes, pos: int) -> tuple[int, int]:
     if n >= _LIST:
         return pos, -1
     pos += 2
-    shift = 7
-    while kind < _LIST and shift < _BITS:
-        n |= kind << shift
-        shift += 7
-        kind = data[pos]
-        pos += 1
+    if kind < _LIST:
+        pos, n, kind = _digits(data, pos, n, kind)
     return pos, n if kind in _POSITIVE else -1
+
+
+def _digits(data: bytes, pos: int, n: int, digit: int) -> tuple[int, int, int]:
+    """Read the rest of a prefix that began with `n` and `digit`.
+
+    Gives the place behind it, the number, and what comes in place of one more digit: the kind.
+    """
+    shift = 7
+    while digit < _LIST and shift < _BITS:
+        n |= digit << shift
+        shift += 7
+        digit = data[pos]
+        pos += 1
+    return pos, n, digit
 
 
 def atoms(
@@ -263,12 +273,8 @@ def atoms(
                 pos += n
             else:
                 pos += 2
-                shift = 7
-                while kind < _LIST and shift < _BITS:
-                    n |= kind << shift
-                    shift += 7
-                    kind = data[pos]
-                    pos += 1
+                if kind < _LIST:
+                    pos, n, kind = _digits(data, pos, n, kind)
                 if kind in _POSITIVE:
                     value = n
                 elif kind in _NEGATIVE:

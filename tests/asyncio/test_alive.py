@@ -60,6 +60,14 @@ def test_where_there_is_nothing_to_be_done(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @linux
+def test_a_socket_that_is_not_of_tcp_is_left_alone() -> None:
+    one, other = socket.socketpair(socket.AF_UNIX)
+    with one, other:
+        keep_alive(one, 5)
+        assert one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+
+
+@linux
 def test_both_sides_have_it(run: Run) -> None:
     def seen(connection: Any) -> list[int]:
         sock = connection._transport.get_extra_info("socket")

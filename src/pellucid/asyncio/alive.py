@@ -14,14 +14,16 @@ _LONGEST = 32_767
 
 
 def keep_alive(sock: Any, seconds: float) -> None:
-    """Have the system end a connection of TCP whose other machine does not answer for `seconds`.
+    """Have the system end a connection whose other machine does not answer for `seconds`.
 
     These are whole ones, 2 at least. What a listening socket accepts has the same. Nothing is done
-    for an endless time, without a socket, and where the system has no such options.
+    for an endless time, without a socket or for one that is not TCP's, and where the system has no
+    such options.
     """
     if seconds == float("inf") or sock is None:
         return
-    # The other side may have gone already.
+    # The other side may have gone already. A socket that is not TCP's refuses the first option, and
+    # to ask for its family takes longer.
     with contextlib.suppress(OSError):
         for option in _options(seconds):
             sock.setsockopt(*option)
@@ -43,11 +45,10 @@ def _options(seconds: float) -> tuple[tuple[int, int, int], ...]:
         "TCP_KEEPCNT": probes,
         "TCP_USER_TIMEOUT": patience,
     }
-    return (
-        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-        *(
-            (socket.IPPROTO_TCP, getattr(socket, name), value)
-            for name, value in wanted.items()
-            if hasattr(socket, name)
-        ),
-    )
+    options = [
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in wanted.items()
+        if hasattr(socket, name)
+    ]
+    options.insert(1, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
+    return tuple(options)

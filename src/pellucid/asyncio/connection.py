@@ -273,8 +273,7 @@ class Connection(Link, Closing):
         self._out.use_limits()
         if self._lines is not None:
             self._lines.allow(new.log_lines)
-        changed = new.keepalive_time != old.keepalive_time
-        if changed and self._transport is not None and not self.unix:
+        if new.keepalive_time != old.keepalive_time and self._transport is not None:
             keep_alive(self._transport.get_extra_info("socket"), new.keepalive_time)
         self._opened()
 

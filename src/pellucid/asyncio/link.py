@@ -268,7 +268,7 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
         if reset:
             # What it sent first may be there, but not where it came from.
             self._transport.abort()
-        elif self._is_client and not self.unix:
+        elif self._is_client:
             keep_alive(transport.get_extra_info("socket"), self.limits.keepalive_time)
         self._begin_opening(self.limits.handshake_time, Link._handshake_over)
         self._out.start(self._transport, self._below)

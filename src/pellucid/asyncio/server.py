@@ -134,9 +134,8 @@ class Server(Closing):
             self._root.check_serving(hosts, self._ssl is not None)
 
     def _prepare(self, sock: socket.socket) -> None:
-        if self._address.path is None:
-            # Accepted ones have the same, so that none has to be asked for it.
-            keep_alive(sock, self._first_limits.keepalive_time)
+        # Accepted ones have the same, so that none has to be asked for it.
+        keep_alive(sock, self._first_limits.keepalive_time)
 
     def _short(self, error: OSError) -> None:
         self._gate.short(str(self._address), error)

@@ -168,18 +168,18 @@ class Turns:
         if ledger.waiting_bytes or releases.owed:
             stuck = not broker.wants_data
         out.uncork()
+        if self._left <= self._few and not self.closing:
+            self.go_on_soon()
         # Most turns leave nothing behind.
         more = ledger.waiting_bytes or ledger.out_bytes or broker._framer._held or broker._reports
         if more or cut or stuck or self.long or self.charged or not self.reading:
             self._leave_behind(cut, stuck)
-        elif self._left <= self._few and not self.closing:
-            self.go_on_soon()
 
     def _leave_behind(self, cut: bool, stuck: bool) -> None:
         broker = self._broker
         ledger = broker.ledger
         waits = bool(broker._reports or (ledger.waiting_bytes and broker.has_waiting))
-        if (waits or self._left <= self._few) and not self.closing:
+        if waits and not self.closing:
             self.go_on_soon()
         if cut:
             self._line.again(self)
