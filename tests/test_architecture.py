@@ -119,6 +119,7 @@ LONG_FILES: dict[str, str] = {
 LONG_FUNCTIONS: dict[str, str] = {
     "asyncio/link.py: Link.__init__": "a list of attributes, each with its beginning",
     "asyncio/turns.py: Turns.run": "one loop over the events, and what comes behind it",
+    "banana.py: Framer._scan": "one loop over all tokens: a call for each would cost more",
     "broker.py: Broker.__init__": "a list of attributes, each with its beginning",
     "broker.py: Broker.next_event": "one loop over all that there may be to tell of",
     "usual.py: atoms": "one loop over all kinds: a call for each would cost more than it does",

@@ -3,10 +3,11 @@
 import math
 import struct
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pellucid import banana
@@ -768,6 +769,216 @@ def test_more_than_there_was_room_for() -> None:
     with pytest.raises(ValueError, match="2 bytes"):
         framer.received(2)
     assert framer.next_message() == TAIL
+
+
+# Long strings apart from their message.
+
+LONG = 64 * KIB
+
+
+def values_of(framer: Framer, chunks: list[bytes], way: Way) -> tuple[list[Any], list[int]]:
+    """Frame it all with long strings apart. Give the values, and how many strings were apart."""
+    framer.apart = True
+    values, counts = [], []
+    for chunk in chunks:
+        way(framer, chunk)
+        while (message := framer.next_message()) is not None:
+            bodies, framer.bodies = framer.bodies, ()
+            dialect = framer.dialect.with_words(bodies) if bodies else framer.dialect
+            value, end = read_item(message, 0, dialect)
+            assert end == len(message) == skip_item(message, 0)
+            assert framer.size == len(encode(value, framer.dialect))
+            values.append(value)
+            counts.append(len(bodies))
+    return values, counts
+
+
+@pytest.mark.parametrize("way", [by_feed, by_buffer])
+def test_a_long_string_is_apart_from_its_message(way: Way) -> None:
+    strings = [bytes((n,)) * (5 * LONG + n) for n in range(4)]
+    value = [b"list", 1, *strings, [b"message", strings[0], 2.5], 7]
+    data = encode(value)
+    framer = Framer(PB, Limits(), shared(2 * LONG))
+    # Of the first one too little has come.
+    values, counts = values_of(framer, pieces(data, 2 * LONG), way)
+    assert values == [value]
+    assert counts == [4]
+    assert framer.buffered == 0
+    # Then the usual ones go on as ever.
+    assert values_of(framer, [encode([1]), encode(b"x" * LONG)], way) == (
+        [[1], b"x" * LONG],
+        [0, 0],
+    )
+
+
+def test_long_strings_are_read_to_where_they_stay() -> None:
+    data = encode([bytes(8 * LONG)] * 8)
+    framer = Framer(PB, Limits(), shared(4 * LONG))
+    framer.apart = True
+    pos = 0
+    while framer.next_message() is None:
+        view = framer.get_buffer()
+        size = min(len(view), len(data) - pos)
+        view[:size] = data[pos : pos + size]
+        framer.received(size)
+        pos += size
+    assert pos == len(data)
+    assert len(framer.bodies) == 8
+    # But for the first half of the first one, and for what was read together with another.
+    assert framer.copied < 2 * 4 * LONG + 8 * 2 * KIB
+
+
+def test_no_room_is_taken_for_what_is_only_announced() -> None:
+    framer = Framer(PB, Limits(), shared(KIB))
+    framer.apart = True
+    framer.feed(encode([SIZE * b"x"])[: KIB + 20])
+    assert framer.next_message() is None
+    assert len(framer.get_buffer()) <= 2 * KIB
+
+
+def test_a_float_behind_a_long_string_is_none() -> None:
+    string = encode(b"x" * LONG)
+    # The string ends with what it began with, where one as long as it would begin.
+    string = string[:-9] + string[:3] + string[-6:]
+    for rest in range(1, 8):
+        data = b"\x02\x80" + string + b"\x84" + bytes(8)
+        values, counts = values_of(Framer(PB, Limits()), [data[:-rest], data[-rest:]], by_feed)
+        assert (values, counts) == ([decode(data)], [0])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"\x00\x00\x04\x00\x82" + LONG * b"x", id="padded"),
+        pytest.param(b"\x01\x80\x00\x00\x04\x00\x00\x82" + LONG * b"x", id="padded in a list"),
+    ],
+)
+def test_a_string_with_an_odd_prefix_is_not_apart(data: bytes) -> None:
+    framer = Framer(PB, Limits())
+    framer.apart = True
+    framer.feed(data[:-10])
+    assert framer.next_message() is None
+    framer.feed(data[-10:])
+    assert framer.next_message() == data
+    assert framer.bodies == ()
+
+
+def test_a_string_whose_prefix_came_before_is_not_apart() -> None:
+    data = encode([1, 2, LONG * b"x"])
+    for place in range(1, 9):
+        chunks = [data[:place], data[place:-10], data[-10:]]
+        values, counts = values_of(Framer(PB, Limits()), chunks, by_feed)
+        assert values == [decode(data)]
+        assert counts == [int(place <= 6)]
+
+
+def apart(size: int) -> tuple[Framer, memoryview, bytes]:
+    """A framer in the middle of a string that is apart, room for it, and what is to come."""
+    framer = Framer(PB, Limits(), shared(LONG))
+    framer.apart = True
+    data = encode([bytes(i % 251 for i in range(size)), 5])
+    framer.feed(data[: size // 2 + 10])
+    assert framer.next_message() is None
+    view = framer.get_buffer()
+    assert len(view) > size // 2 - 10
+    return framer, view, data[size // 2 + 10 :]
+
+
+def test_feeding_while_a_part_of_one_apart_is_lent() -> None:
+    framer, view, rest = apart(2 * LONG)
+    framer.feed(rest[:20])
+    assert framer.next_message() is None
+    # Too late: it is for nobody.
+    view[:10] = b"!" * 10
+    framer.received(0)
+    framer.feed(rest[20:])
+    view[20:30] = b"!" * 10
+    message = framer.next_message()
+    assert message is not None
+    value, _ = read_item(message, 0, PB.with_words(framer.bodies))
+    view[:20] = b"!" * 20
+    assert value == [bytes(i % 251 for i in range(2 * LONG)), 5]
+
+
+def test_dropping_while_a_part_of_one_apart_is_lent() -> None:
+    framer, view, _ = apart(2 * LONG)
+    framer.discard()
+    view[:2] = TAIL
+    framer.received(2)
+    assert framer.next_message() == TAIL
+    assert framer.bodies == ()
+
+
+def test_the_word_for_a_string_that_is_apart_can_not_come() -> None:
+    framer, _, rest = apart(2 * LONG)
+    framer.feed(rest[:-2] + bytes((len(PB.words) + 1, 0x87)))
+    with pytest.raises(RemoteProtocolError, match="no word of number"):
+        framer.next_message()
+
+
+def test_what_nobody_took_is_gone_with_the_next_message() -> None:
+    framer, _, rest = apart(2 * LONG)
+    framer.feed(rest + TAIL)
+    counts = []
+    for _ in range(2):
+        assert framer.next_message() is not None
+        counts.append(len(framer.bodies))
+    assert counts == [1, 0]
+
+
+def test_further_words_are_read_and_not_written() -> None:
+    more = PB.with_words((b"one", b"two"))
+    assert more.words == (*PB.words, b"one", b"two")
+    assert decode(b"\x01\x80" + bytes((len(more.words), 0x87)), more) == [b"two"]
+    assert encode([b"two", b"list"], more) == encode([b"two", b"list"], PB)
+
+
+sizes = st.sampled_from([0, 5, 200, LONG - 1, LONG, LONG + 1, 3 * LONG, 9 * LONG])
+parts = st.sampled_from([1, 5, 1000, LONG - 3, LONG, 4 * LONG])
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.lists(sizes | st.lists(sizes, max_size=3), max_size=5), max_size=3),
+    st.lists(parts, min_size=1, max_size=8),
+    st.sampled_from([KIB, LONG, 4 * LONG]),
+    st.sampled_from([SIZE, 2 * LONG]),
+    st.sampled_from([100 * LONG, 20 * LONG]),
+)
+def test_any_cutting_of_long_strings(
+    shape: list[Any], parts: list[int], room: int, string_bytes: int, message_bytes: int
+) -> None:
+    def filled(sizes: Any) -> Any:
+        if isinstance(sizes, list):
+            return [filled(size) for size in sizes]
+        return [sizes % 97, 0.5, bytes((sizes % 251,)) * sizes]
+
+    stream = b"".join(encode(filled(sizes)) for sizes in shape)
+    chunks = []
+    pos = 0
+    for size in cycle(parts):
+        # Not so many of them.
+        chunks.append(stream[pos : pos + size])
+        pos += size
+        if pos >= len(stream) or len(chunks) == 500:
+            break
+    limits = Limits(string_bytes=string_bytes, message_bytes=message_bytes)
+    whole = b"".join(chunks)
+    messages, error, plain = run([whole], limits=limits)
+    for way in (by_feed, by_buffer):
+        framer = Framer(PB, limits, shared(room))
+        found: list[Any] = []
+        other: PBError | None = None
+        try:
+            for chunk in chunks:
+                values, _ = values_of(framer, [chunk], way)
+                found += values
+        except (RemoteProtocolError, LimitExceeded) as problem:
+            other = problem
+        assert signature(other) == signature(error)
+        if error is None:
+            assert found == [read_item(message, 0, PB)[0] for message in messages]
+            assert framer.buffered == plain.buffered
 
 
 # Bounded work.

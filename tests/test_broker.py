@@ -517,15 +517,19 @@ def test_above_a_limit_nothing_is_read() -> None:
 
 def test_the_answer_to_a_refused_call_waits_for_room() -> None:
     server = served(limits=Limits(out_bytes=300))
-    server.feed(none(call(target=99), call(target=99, request=8), [b"frobnicate"]))
+    refused = [call(target=99, request=n) for n in (7, 8, 9)]
+    server.feed(none(*refused, [b"frobnicate"]))
     # There was room for one.
     first = server.broker.data_to_send()
     assert first.count(b"Invalid Object ID") == 1
     assert b"didNotUnderstand" not in first
     assert server.counts().keys() == {"calls_waiting", "waiting_bytes"}
     assert server.waits()
-    server.run()
-    assert server.take().count(b"Invalid Object ID") == 1
+    # That is no event either.
+    for patience, expected in ((1, Paused), (0, type(None))):
+        server.broker.patience = patience
+        assert type(server.broker.next_event()) is expected
+        assert server.take().count(b"Invalid Object ID") == 1
     assert server.counts() == {}
 
 
@@ -736,6 +740,52 @@ def test_refused_arguments_release_what_they_carried() -> None:
     server.feed(none([b"message", 7, 99, b"x", 0, [b"tuple", *refs], DICT]))
     assert server.take().count(b"decref") == 3
     assert len(server.faults) == 1
+
+
+@pytest.mark.parametrize("size", [1000, 65_536, 200_000])
+def test_long_strings_arrive_however_they_are_cut(size: int) -> None:
+    long = [bytes((65 + n,)) * 150_000 for n in range(4)]
+    pair = join(Echo())
+    for value in (long, (long[0].decode(), {"a": long[1], "b": 2}), {1, long[2]}):
+        waiter = pair.client.call(pair.root, "echo", value)
+        data = b"".join(pair.client.broker.pieces_to_send())
+        for n in range(0, len(data), size):
+            pair.server.feed(data[n : n + size])
+        pair.run()
+        assert waiter.result() == value
+    pair.prove_empty()
+
+
+def test_a_refused_call_with_long_strings_releases_what_it_carried() -> None:
+    server = served()
+    long = b"x" * 300_000
+    data = none(call(long, [b"remote", 1], [b"foo", long], [b"remote", 2], long))
+    for n in range(0, len(data), 100_000):
+        server.feed(data[n : n + 100_000])
+    out = server.take()
+    assert b"InsecureJelly" in out
+    assert [out.count(none([b"decref", n])) for n in (1, 2)] == [1, 1]
+    assert server.counts() == {}
+
+
+def test_a_call_may_have_a_number_of_any_length() -> None:
+    server = served()
+    number = b"n" * 200_000
+    data = none(call(request=number, name=b"fail"))
+    for n in range(0, len(data), 100_000):
+        server.feed(data[n : n + 100_000])
+    assert server.take().count(none(number)) == 1
+
+
+def test_what_is_owed_leaves_together_with_what_is_long() -> None:
+    client = connected()
+    broker = client.broker
+    broker.call(None, RemoteReference(broker, b"root"), "echo", (b"x" * 100_000,))
+    broker.releases.owe(5, 1)
+    data = b"".join(broker.pieces_to_send())
+    assert data.count(b"x" * 100_000) == 1
+    assert data.endswith(none([b"decref", 5]))
+    assert not broker.owes
 
 
 def test_a_cache_that_is_not_held() -> None:

@@ -1166,3 +1166,12 @@ def test_containers_are_counted_before_they_are_made() -> None:
 def test_atoms_are_no_containers() -> None:
     atoms = [[b"unicode", b"x"], [b"None"], [b"boolean", b"true"], 5, b"x"]
     assert len(decoded([b"list", *atoms * 10], containers=1)) == 50
+
+
+def test_raw_items_that_stand_for_strings_of_one_message() -> None:
+    long = b"x" * 70_000
+    data = banana.list_header(2) + bytes((len(PB.words) + 1, 0x87)) + banana.encode([b"list", 2])
+    one = Decoder(data, PB.with_words((long,)), Limits(), Registry(), Importer(), "me")
+    assert one.list_length() == 2
+    assert one.raw() == banana.encode(long)
+    assert one.raw() == banana.encode([b"list", 2])

@@ -357,6 +357,54 @@ def test_a_set_whose_members_change_while_it_is_written_is_refused() -> None:
         encoder().unit(home, "x")
 
 
+def test_long_strings_are_pieces_of_their_own() -> None:
+    long = b"x" * 65_536
+    value = [1, long, b"a" * 65_535, "t" * 70_000, [long, long]]
+    one = encoder()
+    one.unit(value, "x")
+    whole = one.take()
+    assert one.behind == []
+    one.in_pieces = True
+    for _ in range(2):
+        one.unit(value, "x")
+        first = one.take()
+        pieces = [first, *one.behind]
+        assert b"".join(pieces) == whole
+        # They are the same objects, not copied.
+        assert [piece is long for piece in pieces].count(True) == 3
+        assert sum(map(len, pieces[::2])) < 67_000
+        one.reset()
+        assert one.behind == []
+    # What has no long string is one piece.
+    one.unit(value[2], "x")
+    assert banana.decode(one.take()) == value[2]
+    assert one.behind == []
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_limits_hold_for_what_is_long(in_pieces: bool) -> None:
+    value = [b"x" * 70_000, *range(50)]
+    one = encoder(message_bytes=70_000)
+    one.in_pieces = in_pieces
+    one.unit(value, "x")
+    with pytest.raises(LimitExceeded) as caught:
+        one.take()
+    assert caught.value.limit == "message_bytes"
+    for items in (51, 52):
+        one = encoder(items=items)
+        one.in_pieces = in_pieces
+        one.unit(value, "x")
+        if items == 52:
+            assert one.take()
+            continue
+        with pytest.raises(LimitExceeded) as caught:
+            one.take()
+        assert (caught.value.limit, caught.value.value) == ("items", 52)
+    one.reset()
+    one.unit(1, "x")
+    assert one.take() == b"\x01\x81"
+
+
 @pytest.mark.parametrize("limit", ["message_bytes", "items"])
 def test_a_limit_that_no_c_integer_holds_is_none(limit: str) -> None:
     one = encoder(**{limit: 1 << 100})

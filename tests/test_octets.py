@@ -75,3 +75,20 @@ def test_going_over_integers(data: bytes, need: int, expected: tuple[int, int] |
     assert octets.skip_ints(b"\x80" + data, 1, need, 1 + end + left) == (end + 1, left)
     if expected:
         assert octets.skip_ints(data, 0, need, end + left - 1) == (0, need)
+
+
+def test_a_byte_string_is_filled_piece_by_piece() -> None:
+    both = [octets.room(2), octets.room(2)]
+    for room in both:
+        octets.writable(room)[:] = b"ab"
+    assert [octets.written(room, 1) for room in both] == [b"a", b"a"]
+    for size in (1000, 1000, 2000):
+        room = octets.room(size)
+        view = octets.writable(room)
+        view[:3] = b"abc"
+        view[3:size] = b"x" * (size - 3)
+        data = octets.written(room, 900)
+        assert data == b"abc" + b"x" * 897
+        # Another one does not touch it.
+        octets.writable(octets.room(size))[:size] = b"y" * size
+        assert data == b"abc" + b"x" * 897

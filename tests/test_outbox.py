@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pellucid.banana import NONE, PB, Dialect, decode, encode
+from pellucid.banana import NONE, PB, Dialect, Framer, decode, encode
 from pellucid.caches import CacheObserver
 from pellucid.errors import DeadReferenceError, InsecureJelly, LimitExceeded, RemoteError
 from pellucid.flavors import Referenceable
@@ -430,6 +430,49 @@ def test_few_pens_are_kept() -> None:
     assert len({*map(id, found)}) == 20
     assert pens.find(NONE, many[-1]) is found[-1]
     assert pens.find(NONE, many[0]) is not found[0]
+
+
+def test_long_strings_are_kept_as_they_are() -> None:
+    sender = Sender()
+    long = b"x" * 100_000
+    outbox = sender.outbox
+    sender.call(1)
+    sender.call(long, 2)
+    assert outbox.long
+    outbox.answer(REQUEST, [long], None)
+    outbox.error(REQUEST, ValueError("y" * 100_000), None, None)
+    sender.call(3)
+    charged = sender.ledger.out_bytes
+    pieces = outbox.take_pieces()
+    assert sum(map(len, pieces)) == charged
+    assert [piece is long for piece in pieces].count(True) == 2
+    assert sender.used() == (0, 0)
+    assert outbox.take() == b""
+    framer = Framer(NONE, Limits())
+    framer.feed(b"".join(pieces))
+    found = [decode(framer.next_message() or b"", "none") for _ in range(5)]
+    assert [message[0] for message in found] == [
+        *(b"message", b"message", b"answer", b"error", b"message")
+    ]
+    assert found[1][5] == [b"tuple", long, 2]
+    assert found[2][2] == [b"list", long]
+    assert framer.buffered == 0
+    # Whoever does not want pieces has the same bytes.
+    sender.call(long)
+    sender.call(4)
+    assert outbox.take().count(long) == 1
+
+
+def test_nothing_long_is_kept_when_the_connection_is_over() -> None:
+    sender = Sender()
+    long = b"x" * 100_000
+    sender.call(long)
+    left = Hook(lambda encoder: sender.outbox.close())
+    sender.outbox.answer(REQUEST, [long, left], None)
+    # What was written before still goes out.
+    assert b"".join(sender.outbox.take_pieces()).count(long) == 1
+    assert sender.outbox.take() == b""
+    assert sender.outbox._pen.encoder.behind == []
 
 
 def test_after_the_end_nothing_is_charged() -> None:

@@ -41,10 +41,15 @@ _MANY: Final = 32
 _ROOM: Final = 64 * 1024
 # A piece of a message that is not smaller is kept as it came.
 _LARGE: Final = 4096
+# A string that is not shorter is kept apart from its message, if it comes in pieces.
+_APART: Final = 64 * 1024
+# So much of what comes behind it is read together with such a string: the beginning of the next.
+_BEHIND: Final = 1024
 _LONG: Final = LONG
 
 # What a framer that fills no long string has for it.
 _NO_ROOM: Final = bytearray()
+_NOWHERE: Final = memoryview(b"")
 
 _DOUBLE: Final = Struct(">d")
 
@@ -80,6 +85,13 @@ class Dialect(Record):
             keys={},
             forms={},
         )
+
+    def with_words(self, more: tuple[bytes, ...]) -> "Dialect":
+        """Give this dialect with further words, which can be read and are not written."""
+        made = object.__new__(Dialect)
+        fields = {name: getattr(self, name) for name in Dialect.__slots__}
+        Record.__init__(made, **fields | {"words": self.words + more})
+        return made
 
 
 def _token(n: int, kind: int) -> bytes:
@@ -287,13 +299,19 @@ class Framer:
     Bytes come in through `feed`, or through `get_buffer` and `received`. The work is linear in
     their number, however they are cut; `examined` and `copied` count it. What breaks a rule is
     refused at the same byte, however the stream is cut; from then on the framer is `broken`.
+
+    With `apart` set, a long string that comes in pieces is not put into its message, where it would
+    have to be copied out again. It is one of `bodies` then, and in its place stands a word of
+    `dialect.with_words(bodies)`. Whoever reads the message takes them away.
     """
 
     __slots__ = (
-        "_chunk", "_chunks", "_digits", "_filled", "_held", "_in_place", "_item_limit", "_items",
-        "_last", "_later", "_list_items", "_message_bytes", "_need", "_parts", "_pos", "_prefix",
-        "_queued", "_shared", "_skip", "_start", "_string_bytes", "_view",
-        "broken", "copied", "dialect", "digits", "examined", "items", "messages",
+        "_apart", "_body", "_chunk", "_chunks", "_digits", "_filled", "_held", "_in_place",
+        "_item_limit", "_items", "_last", "_later", "_list_items", "_message_bytes", "_need",
+        "_parts", "_pos", "_prefix", "_queued", "_room", "_shared", "_size", "_skip", "_start",
+        "_string_bytes", "_view",
+        "apart", "bodies", "broken", "copied", "dialect", "digits", "examined", "items", "messages",
+        "size",
     )  # fmt: skip
 
     def __init__(self, dialect: Dialect, limits: Limits, buffer: memoryview | None = None) -> None:
@@ -301,8 +319,11 @@ class Framer:
         self.digits = 0  # so many a prefix may have
         self.broken: PBError | None = None
         self.examined = self.copied = 0
-        # How many items were given so far, and how many were in the last one, at all depths.
-        self.messages = self.items = 0
+        # How many items were given so far; how many were in the last one, at all depths, and how
+        # many bytes, with those of `bodies`.
+        self.messages = self.items = self.size = 0
+        self.apart = False
+        self.bodies: tuple[bytes, ...] = ()
         self._string_bytes = self._list_items = self._item_limit = self._message_bytes = 0
         # What holds from the end of the item on that is not complete.
         self._later: Limits | None = None
@@ -359,6 +380,12 @@ class Framer:
         # the digits of a prefix that came without its type byte: their value and their number.
         self._need = 1
         self._items = self._skip = self._prefix = self._digits = 0
+        # The size of the string whose body is to come. If that is kept apart, where it goes, and
+        # the same for writing into; and those of this item that are there.
+        self._size = 0
+        self._body: Any = None
+        self._room = _NOWHERE
+        self._apart: list[bytes] | tuple[()] = ()
 
     @property
     def buffered(self) -> int:
@@ -373,8 +400,14 @@ class Framer:
             chunk = bytes(chunk)
         if self._in_place:
             # The reader may still write into what it was lent.
-            self._seal()
             self._in_place = False
+            if self._body is None:
+                self._seal()
+            else:
+                filled = self._size - self._skip
+                old = octets.writable(self._body)[:filled]
+                self._make_room()
+                self._fill(old)
         self._add(chunk)
 
     def _add(self, chunk: bytes) -> None:
@@ -397,13 +430,21 @@ class Framer:
         if shared is None:
             shared = self._shared = memoryview(bytearray(_ROOM))
         view = shared
-        self._in_place = self._skip > len(shared) and not self._chunk and not self._chunks
-        if self._in_place:
+        skip = self._skip
+        self._in_place = False
+        if skip == 0 or self._chunk or self._chunks:
+            pass
+        elif self._body is not None:
+            if skip >= _LARGE:
+                self._in_place = True
+                view = self._room
+        elif skip > len(shared):
+            self._in_place = True
             if self._filled == len(self._last):
                 self._seal()
                 # Not more than has arrived, beyond what is there anyway.
-                self._last = bytearray(min(self._skip, max(self._held, len(shared))))
-            view = memoryview(self._last)[self._filled : self._filled + self._skip]
+                self._last = bytearray(min(skip, max(self._held, len(shared))))
+            view = memoryview(self._last)[self._filled : self._filled + skip]
         self._view = view
         return view
 
@@ -417,9 +458,12 @@ class Framer:
             raise ValueError(f"{n} bytes can't have been received")
         if self._in_place:
             self._in_place = False
-            self._held += n
-            self._filled += n
-            self._skip -= n
+            if self._body is not None:
+                self._received_body(n)
+            else:
+                self._held += n
+                self._skip -= n
+                self._filled += n
         else:
             self.copied += n
             if self.broken is None:
@@ -452,9 +496,12 @@ class Framer:
         if self._later is not None:
             self._hold_to(self._later)
             self._later = None
+        if self.bodies:
+            self.bodies = ()
         data = self._chunk
         start = self._start
         pos = self._start = self._pos
+        self.size = self._held + pos - start
         if pos == len(data):
             self._chunk = b""
             self._start = self._pos = 0
@@ -462,11 +509,14 @@ class Framer:
                 return data
         if self._held:
             self._seal()
-            self._keep(memoryview(data)[:pos])
+            self._keep(memoryview(data)[start:pos])
             message = b"".join(self._parts)
             self._parts = ()
             self._held = 0
-            if len(message) > _LONG:
+            if self._apart:
+                self.bodies = tuple(self._apart)
+                self._apart = ()
+            if self.size > _LONG:
                 keep_room()
         else:
             message = data[start:pos]
@@ -475,7 +525,7 @@ class Framer:
 
     def _next_chunk(self) -> bool:
         """Put the rest of the chunk aside and take the next one. False if there is none."""
-        if self._start < len(self._chunk):
+        if self._start < len(self._chunk) and not (self._size >= _APART and self._begin_body()):
             self._hold(self._chunk[self._start :] if self._start else self._chunk)
         self._start = self._pos = 0
         if not self._chunks:
@@ -500,6 +550,64 @@ class Framer:
             self.copied += size
         self._held += size
 
+    def _begin_body(self) -> bool:
+        """Keep the string at the end of the chunk apart. False if that is not to be."""
+        data, start, size = self._chunk, self._start, self._size
+        came = len(data) - start
+        head = _token(size, _STRING)
+        body = len(data) + self._skip - size
+        at = body - len(head)
+        # No more room than twice what has come. The prefix may have come in part before.
+        if not self.apart or size > 2 * (self._held + came) or at < start or data[at:body] != head:
+            return False
+        if not self._apart:
+            self._apart = []
+        # What stands for it is a word that the dialect does not have, so none such can have come.
+        word = _token(len(self.dialect.words) + len(self._apart) + 1, _VOCAB)
+        self._hold(data[start:at] + word)
+        self._held += len(data) - at - len(word)
+        self._make_room()
+        self._fill(memoryview(data)[body:])
+        return True
+
+    def _make_room(self) -> None:
+        self._body = octets.room(self._size + _BEHIND)
+        self._room = octets.writable(self._body)
+
+    def _fill(self, piece: memoryview) -> None:
+        """Put the next piece into the string that is kept apart."""
+        size = len(piece)
+        self._room[:size] = piece
+        self._room = self._room[size:]
+        self.copied += size
+
+    def _go_on_with_body(self) -> None:
+        """Take what a new chunk has of the string that is kept apart."""
+        size = min(self._skip, len(self._chunk))
+        self._fill(memoryview(self._chunk)[:size])
+        self.examined += size
+        self._start = self._pos = size
+        self._filled_body(size)
+
+    def _received_body(self, n: int) -> None:
+        """Take what was read into the string that is kept apart, and what came behind it."""
+        size = min(self._skip, n)
+        behind = bytes(self._room[size:n])
+        self._room = self._room[size:]
+        self._filled_body(size)
+        if behind:
+            self.copied += len(behind)
+            self._add(behind)
+
+    def _filled_body(self, size: int) -> None:
+        self._held += size
+        self._skip -= size
+        if self._skip == 0:
+            self._room = _NOWHERE
+            body = octets.written(self._body, self._size)
+            self._body = None
+            self._apart.append(body)  # type: ignore[union-attr]
+
     def _keep(self, piece: bytes | memoryview) -> None:
         if not self._parts:
             self._parts = []
@@ -516,12 +624,14 @@ class Framer:
 
     def _scan(self) -> bool:
         """Go on where the last call stopped. Tell whether an item is complete."""
+        if self._body is not None:
+            self._go_on_with_body()
         data = self._chunk
         pos = self._pos + self._skip
         need, n, digits = self._need, self._prefix, self._digits
         end, words = len(data), len(self.dialect.words)
         bound = self._start + self._message_bytes - self._held
-        many, bad = _MANY, False
+        many, bad, size = _MANY, False, self._size
         while need and pos < end:
             kind = data[pos]
             pos += 1
@@ -541,6 +651,7 @@ class Framer:
             need -= 1
             if kind == _STRING:
                 pos += n
+                size = n
                 bad = n > self._string_bytes
             elif kind == _LIST:
                 need += n
@@ -550,6 +661,7 @@ class Framer:
                 bad = not 0 < n <= words
             elif kind == _FLOAT:
                 pos += 8
+                size = 0
             elif kind > _VOCAB:
                 bad = True
             elif need > many:
@@ -560,6 +672,7 @@ class Framer:
                 raise self._refuse(kind, n, self._message_bytes + pos + need - bound)
             n = digits = 0
         self._skip = max(pos - end, 0)
+        self._size = size if self._skip else 0
         pos -= self._skip
         self.examined += pos - self._pos
         self._pos, self._need, self._prefix, self._digits = pos, need, n, digits

@@ -45,7 +45,7 @@ cdef class Broker:
     cdef bint _may_read(self) except -1
     @cython.locals(waiting=Waiting, framer=Framer, data=bytes, start=Py_ssize_t, silent=Py_ssize_t)
     cpdef next_event(self, bint start_calls=*)
-    @cython.locals(decoder=Decoder, message=Message, command=int)
+    @cython.locals(decoder=Decoder, message=Message, command=int, framer=Framer)
     cdef object _message(self, bytes data, bint start_calls)
     @cython.locals(framer=Framer, ledger=Ledger, end=Py_ssize_t, size=Py_ssize_t,
                    call=CallReceived)
@@ -54,11 +54,12 @@ cdef class Broker:
     @cython.locals(update=bint, call=CallReceived, items=int64_t, size=int64_t, decoder=Decoder,
                    wants_answer=bint)
     cdef object _call_arrived(self, Message message, bytes data, bint start_calls)
-    cdef object _refuse_call(self, Message message, bytes data, error)
+    cdef object _refuse_call(self, Message message, bytes data, int64_t size, error)
     @cython.locals(failed=bint)
     cdef object _answer_arrived(self, Message message, bytes data)
     cdef object _accept(self, bytes data, Decoder decoder)
-    cdef object _refuse(self, bytes data, Py_ssize_t pos, int fields)
+    @cython.locals(pos=Py_ssize_t)
+    cdef object _refuse(self, bytes data, Message message, int fields)
     cpdef bytes data_to_send(self)
     @cython.locals(outbox=Outbox, ledger=Ledger, wants_answer=bint)
     cpdef call(self, waiter, reference, name, tuple args=*, kwargs=*)

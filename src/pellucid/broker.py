@@ -8,7 +8,7 @@ wrong inside of one call costs that call, and what is wrong with a message costs
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from . import messages, usual
 from .banana import DIALECTS, NONE, PB, Dialect, Framer, decode, encode, skip_item
@@ -307,11 +307,8 @@ class Broker:
         for `start_calls`, and all that came behind it waits as well.
         """
         waiting, framer = self._waiting, self._framer
-        silent = -1
+        silent = 0
         while True:
-            silent += 1
-            if silent and silent == self.patience:
-                return _PAUSED
             if self._reports:
                 return self._reports.popleft()
             if self.closed:
@@ -321,6 +318,9 @@ class Broker:
                     call = waiting.next()
                     if isinstance(call, Refused):
                         self._error(call.request, call.error)
+                        silent += 1
+                        if silent == self.patience:
+                            return _PAUSED
                         continue
                     if call is not None:
                         return call
@@ -332,26 +332,27 @@ class Broker:
             if (self.ledger.waiting_bytes or self.releases.owed) and not self._may_read():
                 return None
             start = framer._start
+            event: Event | Literal[False] | None = False
             # Nothing of a usual message was looked at before, and it is in what came last.
             if self._usual and framer._pos == start and not framer._held:
-                found = self._usual_message(start, start_calls)
-                if found is True:
+                event = self._usual_message(start, start_calls)
+            if event is False:
+                try:
+                    data = framer.next_message()
+                    if data is None:
+                        if self._eof is None or waiting.calls or not start_calls:
+                            return None
+                        self._end(self._eof)
+                        continue
+                    event = self._message(data, start_calls) if self.ready else self._open(data)
+                except (RemoteProtocolError, LimitExceeded) as error:
+                    self._end(_bare(error))
                     continue
-                if found is not False:
-                    return found
-            try:
-                data = framer.next_message()
-                if data is None:
-                    if self._eof is None or waiting.calls or not start_calls:
-                        return None
-                    self._end(self._eof)
-                    continue
-                event = self._message(data, start_calls) if self.ready else self._open(data)
-            except (RemoteProtocolError, LimitExceeded) as error:
-                self._end(_bare(error))
-                continue
             if event is not None:
                 return event
+            silent += 1
+            if silent == self.patience:
+                return _PAUSED
 
     # Opening (section 3).
 
@@ -361,7 +362,7 @@ class Broker:
         if not self._is_server:
             outbox.write(encode(name.encode(), NONE))
         self._dialect = self._framer.dialect = dialect
-        self.ready = True
+        self.ready = self._framer.apart = True
         self._usual = usual.fits(self.limits, dialect)
         outbox.use(dialect)
         outbox.write(outbox.writer.version())
@@ -370,7 +371,11 @@ class Broker:
     # Messages (section 7).
 
     def _message(self, data: bytes, start_calls: bool) -> Event | None:
-        decoder = Decoder(data, self._dialect, self.limits, self.registry, self._tables)
+        framer, dialect = self._framer, self._dialect
+        if framer.bodies:
+            dialect = dialect.with_words(framer.bodies)
+            framer.bodies = ()
+        decoder = Decoder(data, dialect, self.limits, self.registry, self._tables)
         message = messages.read(data, decoder)
         command = message.command
         if command <= CACHEMESSAGE:
@@ -396,10 +401,10 @@ class Broker:
             return PeerFault("the peer did not understand a command")
         return None
 
-    def _usual_message(self, start: int, start_calls: bool) -> Event | bool:
+    def _usual_message(self, start: int, start_calls: bool) -> Event | Literal[False] | None:
         """Take in the next message as `_message` does, if it is usual, whole, and without trouble.
 
-        True if no event comes of it. False for all other messages, of which nothing is taken in.
+        Gives False for all other messages, of which nothing is taken in.
         """
         framer, ledger = self._framer, self.ledger
         if self.registry.allows is not None:
@@ -423,18 +428,18 @@ class Broker:
             framer.skip(end)
             size = _USUAL_BYTES * (end - start)
             call = CallReceived(target, name, tuple(values), {}, request, wants_answer, size)
-            return call if self._waiting.begin(call, False, start_calls) else True
+            return call if self._waiting.begin(call, False, start_calls) else None
         if request is None:
             if not self.exports.decref(values[0]):
                 return False
             framer.skip(end)
-            return True
+            return None
         if request not in self._pending or (ids and not self._usual_references(values, ids)):
             return False
         framer.skip(end)
         waiter = self._pending.pop(request)
         ledger.calls_pending -= 1
-        return True if waiter is _ABANDONED else CallCompleted(waiter, values[0])
+        return None if waiter is _ABANDONED else CallCompleted(waiter, values[0])
 
     def _usual_references(self, values: list[Any], ids: list[int]) -> bool:
         """Put the references for their ids. False if one can't be had, and then none counts."""
@@ -453,7 +458,7 @@ class Broker:
         self, message: messages.Message, data: bytes, start_calls: bool
     ) -> Event | None:
         update = message.command == CACHEMESSAGE
-        items = self._framer.items
+        items, size = self._framer.items, self._framer.size
         luid = message.subject
         if type(luid) is not int and type(luid) is not bytes:
             luid = None
@@ -461,7 +466,7 @@ class Broker:
             self._waiting.check_update(message.wants_answer)
         try:
             if update:
-                target: Any = self.cache_imports.lookup(luid, len(data))
+                target: Any = self.cache_imports.lookup(luid, size)
             else:
                 if not self.ledger.may_wait():
                     raise self._waiting.too_many()
@@ -481,16 +486,16 @@ class Broker:
         except (Error, InsecureJelly, LimitExceeded) as error:
             if message.decoder.over:
                 raise  # To refuse it would take as long as to read it.
-            return self._refuse_call(message, data, error)
+            return self._refuse_call(message, data, size, error)
         except BaseException:
-            self._interrupted(message, data)
+            self._interrupted(message, data, size)
             raise
         if self.closed:
             return None  # By a class that was asked to take its state.
         decoder = message.decoder
         if self.releases.received or decoder.skipped:
             self._accept(data, decoder)
-        size = len(data) + _ITEM_BYTES * items + _CONTAINER_BYTES * decoder.containers
+        size += _ITEM_BYTES * items + _CONTAINER_BYTES * decoder.containers
         request, wants_answer = message.request, message.wants_answer
         call = CallReceived(
             target, message.name, args, kwargs, request, wants_answer, size, perspective
@@ -498,9 +503,9 @@ class Broker:
         return call if self._waiting.begin(call, update, start_calls) else None
 
     def _refuse_call(
-        self, message: messages.Message, data: bytes, error: PBError
+        self, message: messages.Message, data: bytes, size: int, error: PBError
     ) -> PeerFault | None:
-        self._refuse(data, message.start, 2)
+        self._refuse(data, message, 2)
         cause = error.__cause__
         if not message.wants_answer:
             return PeerFault(
@@ -510,7 +515,7 @@ class Broker:
             self._error(message.request, error)
         else:
             # A peer that takes no answers must not make us pile them up.
-            refused = Refused(message.request, error.with_traceback(None), len(data))
+            refused = Refused(message.request, error.with_traceback(None), size)
             self._waiting.refuse(refused)
         # The other side hears that something failed, and only this one may hear why.
         return (
@@ -519,16 +524,17 @@ class Broker:
             else PeerFault(f"a call was refused: {without_place(error)}", cause)
         )
 
-    def _interrupted(self, message: messages.Message, data: bytes) -> None:
+    def _interrupted(self, message: messages.Message, data: bytes, size: int) -> None:
         """Refuse a call that will not be read: nobody may wait for ever."""
-        fault = self._refuse_call(message, data, InsecureJelly("reading it was interrupted"))
+        error = InsecureJelly("reading it was interrupted")
+        fault = self._refuse_call(message, data, size, error)
         if fault is not None:
             self._tell(fault)
 
     def _answer_arrived(self, message: messages.Message, data: bytes) -> Event | None:
         request = message.request
         if type(request) is not int or request not in self._pending:
-            self._refuse(data, message.start, 1)
+            self._refuse(data, message, 1)
             return PeerFault("the peer answered a call that is not waiting")
         waiter = self._pending.pop(request)
         self.ledger.calls_pending -= 1
@@ -540,13 +546,13 @@ class Broker:
                 if waiter is not _ABANDONED:
                     self._tell(CallFailed(waiter, error.with_traceback(None)))
                 raise
-            self._refuse(data, message.start, 1)
+            self._refuse(data, message, 1)
             if waiter is _ABANDONED:
                 return None
             # Its frames hold what was read of the refused value.
             return CallFailed(waiter, error.with_traceback(None))
         except BaseException:
-            self._refuse(data, message.start, 1)
+            self._refuse(data, message, 1)
             if waiter is not _ABANDONED:
                 self._tell(CallFailed(waiter, InsecureJelly("reading it was interrupted")))
             raise
@@ -575,11 +581,12 @@ class Broker:
                 ]
             )
 
-    def _refuse(self, data: bytes, pos: int, fields: int) -> None:
+    def _refuse(self, data: bytes, message: messages.Message, fields: int) -> None:
         """Release every occurrence in the values of a message that was refused."""
         found: list[Debt] = []
+        pos = message.start
         for _ in range(fields):
-            found += self._carried(data, pos, self._dialect)
+            found += self._carried(data, pos, message.decoder.dialect)
             pos = skip_item(data, pos)
         self.releases.refuse(found)
 
@@ -595,6 +602,12 @@ class Broker:
         if self.ready and (releases.gone or releases.owed):
             self._outbox.release()
         return self._outbox.take()
+
+    def pieces_to_send(self) -> list[bytes]:
+        """Give what `data_to_send` gives, without copying what is long."""
+        if self.ready and self.owes:
+            self._outbox.release()
+        return self._outbox.take_pieces()
 
     @property
     def owes(self) -> bool:

@@ -158,7 +158,11 @@ class Decoder:
         """Read the bytes of one item."""
         start = self.pos
         self.pos = skip_item(self._data, start)
-        return self._data[start : self.pos]
+        raw = self._data[start : self.pos]
+        if len(self._words) > len(self.dialect.tokens):
+            # It may have a word that is one of this message only.
+            raw = encode(read_item(raw, 0, self.dialect)[0], self.dialect, limits=self.limits)
+        return raw
 
     def list_length(self) -> int:
         """Read the header of a list, and give the number of its items."""

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 
 from pellucid cimport octets, usual
 
-cdef int _LIST, _STRING, _FLOAT, _LONG, _KEYS, _LONGEST_KEY
+cdef int _LIST, _STRING, _FLOAT, _LONG, _APART, _KEYS, _LONGEST_KEY
 cdef tuple _LISTS, _STRINGS, _TEXTS
 cdef dict _NO_SLOTS
 cdef list _NO_STEPS
@@ -19,6 +19,9 @@ cdef class Encoder:
     cdef readonly object dialect, limits
     cdef public object exporter, perspective, host
     cdef readonly list out
+    cdef public list behind
+    cdef public bint in_pieces
+    cdef int64_t _long
     cdef dict _slots, _words, _keys, _tokens
     cdef int64_t _message_bytes, _items
     cdef list _kept, _path
@@ -47,8 +50,12 @@ cdef class Encoder:
     cdef object _begin(self, obj, int size, tag, Py_ssize_t depth)
     cdef object _state(self, state, Py_ssize_t depth)
     cpdef reset(self)
-    @cython.locals(data=bytes, size=int64_t, items=int64_t)
+    @cython.locals(data=bytes)
     cpdef bytes take(self)
+    @cython.locals(out=list, size=int64_t, long=int64_t, pieces=list, start=Py_ssize_t, data=bytes)
+    cdef bytes _take_pieces(self)
+    @cython.locals(items=int64_t)
+    cdef object _check(self, int64_t size, bytes data)
     @cython.locals(start=Py_ssize_t, doubtful=bint)
     cpdef unit(self, value, where)
     cdef object _refuse_self_cycle(self, bytes data)

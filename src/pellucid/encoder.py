@@ -23,6 +23,8 @@ _LIST: Final = 0x80
 _STRING: Final = 0x82
 _FLOAT: Final = 0x84
 _LONG: Final = LONG
+# A byte string that is not shorter is a piece of its own.
+_APART: Final = 64 * 1024
 
 # The peers in any other may be Twisted's.
 _OWN_DIALECT: Final = "pellucid"
@@ -71,6 +73,10 @@ class Encoder:
     An object that says itself how it travels has a method `write_jelly(encoder)` on its type, which
     calls one of the methods `write_...` once. `perspective` is for such objects to look at. After
     an exception `reset` has to be called; what was exported is not undone here.
+
+    With `in_pieces` set, `take` gives the first piece of a message in which long strings are, which
+    are pieces of their own and are not copied. The others are in `behind`, until they are taken
+    from there.
     """
 
     __slots__ = (
@@ -85,6 +91,7 @@ class Encoder:
         "_keys",
         "_level",
         "_list_items",
+        "_long",
         "_longest",
         "_message_bytes",
         "_none",
@@ -103,9 +110,11 @@ class Encoder:
         "_tuples",
         "_usual",
         "_words",
+        "behind",
         "dialect",
         "exporter",
         "host",
+        "in_pieces",
         "limits",
         "out",
         "perspective",
@@ -122,6 +131,10 @@ class Encoder:
         # `adapt(value)` is asked for what writes a value that nothing else can.
         self.host: Any = None
         self.out: list[bytes] = []
+        self.in_pieces = False
+        self.behind: list[bytes] = _NO_STEPS
+        # So many bytes of it are those of long strings.
+        self._long = 0
         # Where in `out` the header of each container of this unit stands; of one that has a
         # reference number already, the number, negative.
         self._slots: dict[int, int] = _NO_SLOTS
@@ -332,12 +345,37 @@ class Encoder:
     def reset(self) -> None:
         """Forget what is written and not taken."""
         self.out.clear()
+        self.behind = _NO_STEPS
+        self._long = 0
 
     def take(self) -> bytes:
         """Give what is written, one message, and begin anew. Raises LimitExceeded."""
+        if self._long and self.in_pieces:
+            return self._take_pieces()
         data = b"".join(self.out)
         self.out.clear()
-        size = len(data)
+        self._check(len(data), data)
+        return data
+
+    def _take_pieces(self) -> bytes:
+        out, long = self.out, self._long
+        size = sum(map(len, out))
+        # Without the bodies of the long strings, nearly.
+        self._check(size, b"".join(out) if size - long > self._items else b"")
+        pieces: list[bytes] = []
+        start = 0
+        for n, data in enumerate(out):
+            if len(data) >= _APART:
+                pieces.append(b"".join(out[start:n]))
+                pieces.append(data)
+                start = n + 1
+        pieces.append(b"".join(out[start:]))
+        self.reset()
+        self.behind = pieces[1:]
+        return pieces[0]
+
+    def _check(self, size: int, data: bytes) -> None:
+        """Hold a message to the limits. `data` may be left out where it has few items."""
         if size > self._message_bytes:
             raise LimitExceeded(
                 f"a message of {size} bytes can't be sent, limits.message_bytes is "
@@ -346,7 +384,7 @@ class Encoder:
                 value=size,
             )
         # An item has a byte at the least.
-        if size > self._items:
+        if len(data) > self._items:
             items = _count_items(data)
             if items > self._items:
                 raise LimitExceeded(
@@ -356,7 +394,6 @@ class Encoder:
                 )
         if size > _LONG:
             keep_room()
-        return data
 
     def unit(self, value: object, where: str) -> None:
         """Write one value, with reference numbers of its own. `where` is what it is called.
@@ -465,6 +502,8 @@ class Encoder:
                 return
         if size > self._string_bytes:
             raise self._too_long(size)
+        if size >= _APART:
+            self._long += size
         self.out.append(_STRINGS[size] if size < 0x80 else list_header(size)[:-1] + b"\x82")
         self.out.append(data)
 

@@ -25,9 +25,13 @@ cdef extern from *:
         return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + start, end - start);
     }
     #define PySequence_GetSlice pellucid_piece
+    #define pellucid_set_size(data, size) Py_SET_SIZE((PyVarObject *) data, size)
     """
+    void pellucid_set_size(object data, Py_ssize_t size)
 
 cdef extern from "Python.h":
+    object PyMemoryView_FromObject(object made)
+    Py_buffer *PyMemoryView_GET_BUFFER(object view)
     double PyFloat_Unpack8(const char *p, int little) except? -1
     int PyFloat_Pack8(double x, char *p, int little) except -1
 
@@ -104,6 +108,24 @@ cdef inline Py_ssize_t write_ints(object values, list out) except -1:
     if filled:
         out.append(PyBytes_FromStringAndSize(<char *> items, filled))
     return done
+
+
+# A byte string may be written, and made shorter, as long as nobody else has it: nothing has been
+# cleared, and nothing is copied. Views hold it too, so that none outlives its bytes.
+cdef inline object room(Py_ssize_t size):
+    return PyBytes_FromStringAndSize(NULL, size)
+
+
+cdef inline object writable(object made):
+    cdef object view = PyMemoryView_FromObject(made)
+    PyMemoryView_GET_BUFFER(view).readonly = 0
+    return view
+
+
+cdef inline bytes written(object made, Py_ssize_t size):
+    PyBytes_AS_STRING(made)[size] = 0
+    pellucid_set_size(made, size)
+    return made
 
 
 # The framer's own loop is faster there.

@@ -8,7 +8,16 @@ from functools import cache
 from struct import Struct
 from typing import Any, Final
 
-__all__ = ["float_at", "float_item", "skip_ints", "small_int", "write_ints"]
+__all__ = [
+    "float_at",
+    "float_item",
+    "room",
+    "skip_ints",
+    "small_int",
+    "writable",
+    "write_ints",
+    "written",
+]
 
 _DOUBLE: Final = Struct(">d")
 _FLOAT_ITEM: Final = Struct(">Bd")
@@ -18,6 +27,8 @@ _NEG_ENDS: Final = tuple(bytes((n, 0x83)) for n in range(0x80))
 _PAIRS: Final[list[bytes]] = []
 _DIGIT_OR_TYPE: Final = bytes(n >> 7 for n in range(0x100))
 _TOO_LONG: Final = bytes(6)
+# One that was made before.
+_SPARE: Final[list[bytearray]] = []
 
 
 def float_at(data: bytes, pos: int) -> float:
@@ -79,6 +90,35 @@ def write_ints(values: list[Any] | tuple[Any, ...], out: list[bytes]) -> int:
             append(kind)
         done += 1
     return done
+
+
+# A byte string that is filled piece by piece.
+
+
+def room(size: int) -> Any:
+    """Give room for so many bytes, the first of which become a byte string."""
+    try:
+        # To make one is to clear it.
+        spare = _SPARE.pop()
+    except IndexError:
+        return bytearray(size)
+    return spare if len(spare) == size else bytearray(size)
+
+
+def writable(made: Any) -> memoryview:
+    """Give what is written through into what `room` has given."""
+    return memoryview(made)
+
+
+def written(made: Any, size: int) -> bytes:
+    """Give the first bytes of what `room` has given. Nobody may write there any more.
+
+    Compiled, that is where they are, and the rest is lost.
+    """
+    data = bytes(memoryview(made)[:size])
+    if not _SPARE:
+        _SPARE.append(made)
+    return data
 
 
 def skip_ints(data: bytes, pos: int, need: int, bound: int) -> tuple[int, int]:

@@ -27,7 +27,7 @@ cdef class Outbox:
     cdef Py_ssize_t _left, _values
     cdef bint _sends_later
     cdef readonly object later
-    cdef readonly bint closed
+    cdef readonly bint closed, long
 
     cpdef use(self, dialect)
     cpdef bint is_writing(self) except -1
@@ -38,12 +38,15 @@ cdef class Outbox:
     cpdef write(self, bytes data)
     @cython.locals(out=list, data=bytes)
     cpdef bytes take(self)
+    cpdef list take_pieces(self)
     cpdef left(self, Py_ssize_t count)
     cpdef release(self)
     @cython.locals(pen=Pen, written=bytes, data=bytes)
     cpdef call(self, request, handle, name, bint wants_answer, tuple args, kwargs)
     @cython.locals(pen=Pen, written=bytes, data=bytes)
     cpdef answer(self, bytes request, value, perspective)
+    @cython.locals(pieces=list)
+    cdef object _finish_from(self, Encoder encoder, bytes data)
     @cython.locals(ids=Ids)
     cdef object _finish(self, bytes data)
     cpdef error(self, bytes request, error, traceback, perspective)

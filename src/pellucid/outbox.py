@@ -45,6 +45,7 @@ class Pen:
 
     def __init__(self, dialect: Dialect, limits: Limits, pens: "Pens | None") -> None:
         self.encoder = Encoder(dialect, limits, _NOBODYS)
+        self.encoder.in_pieces = True
         self.writer = Writer(dialect, self.encoder)
         self.owner: Outbox | None = None
         self.pens = pens
@@ -73,9 +74,10 @@ class Pens:
 class Outbox:
     """Writes messages, and keeps them until `take`.
 
-    `later` is what waits for the message that is being written, a deque when `put_off` has made it
-    one; whoever has a message written calls `send_later` when all is told that there is to tell
-    about it. `pens` are shared with others of the same thread.
+    `long` tells that there are pieces of long messages among what is kept, which `take_pieces` does
+    not copy. `later` is what waits for the message that is being written, a deque when `put_off`
+    has made it one; whoever has a message written calls `send_later` when all is told that there is
+    to tell about it. `pens` are shared with others of the same thread.
     """
 
     __slots__ = (
@@ -89,6 +91,7 @@ class Outbox:
         "_values",
         "closed",
         "later",
+        "long",
     )
 
     def __init__(
@@ -105,6 +108,7 @@ class Outbox:
         self._tables = tables
         self._host = host
         self._out: list[bytes] = []
+        self.long = False
         self._left = 0
         self._sends_later = False
         self.later: deque[Callable[[], object]] | tuple[()] = ()
@@ -169,9 +173,18 @@ class Outbox:
         else:
             data = b"".join(out)
             out.clear()
+        self.long = False
         if not self.closed:
             self._ledger.out_bytes -= len(data)
         return data
+
+    def take_pieces(self) -> list[bytes]:
+        """Give all that is to be sent as it is kept, and forget it here."""
+        out, self._out = self._out, []
+        self.long = False
+        if not self.closed:
+            self._ledger.out_bytes -= sum(map(len, out))
+        return out
 
     def left(self, count: int) -> None:
         """Tell that of all that `take` gave, `count` bytes have not left yet."""
@@ -228,7 +241,7 @@ class Outbox:
                 # Nothing is sent any more, and what comes behind the end finds closed tables.
                 raise DeadReferenceError(_ENDED) from None
             raise
-        self._finish(data)
+        self._finish_from(pen.encoder, data)
 
     def call_later(self, failed: Callable[[int, BaseException], None], *call: Any) -> None:
         """Write a call, given as for `call`, behind the message that is being written.
@@ -260,7 +273,18 @@ class Outbox:
         except BaseException:
             self._take_back(pen)
             raise
+        self._finish_from(pen.encoder, data)
+
+    def _finish_from(self, encoder: Encoder, data: bytes) -> None:
+        """Keep a message of which `data` is all, or the first piece."""
         self._finish(data)
+        pieces = encoder.behind
+        if pieces:
+            encoder.reset()
+            if not self.closed:
+                self._out += pieces
+                self._ledger.out_bytes += sum(map(len, pieces))
+                self.long = True
 
     def _finish(self, data: bytes) -> None:
         if self.closed:
@@ -285,7 +309,7 @@ class Outbox:
                 try:
                     data = pen.writer.error(request, error)
                     self._end(pen)
-                    self._finish(data)
+                    self._finish_from(pen.encoder, data)
                     return
                 except BaseException as problem:
                     self._take_back(pen)
@@ -309,7 +333,7 @@ class Outbox:
             self._take_back(pen)
             raise
         self._end(pen)
-        self._finish(data)
+        self._finish_from(pen.encoder, data)
 
     def value(self, value: Any, perspective: Any, host: Any, limits: Limits) -> bytes:
         """Give the bytes of a value by itself, which counts as sent. Raises as `Encoder.unit`."""

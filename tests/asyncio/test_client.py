@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import pellucid
 from pellucid import Connection, ConnectionLost, Limits, RemoteProtocolError
 from pellucid.asyncio import link as connections
+from pellucid.banana import encode
 from tests.asyncio.pairs import FREE, Echo, Run, at_once, turn, until
 
 
@@ -47,6 +49,32 @@ def test_connect_is_a_context_that_ends_in_close_and_wait_closed(run: Run) -> No
             at_once(connection.wait_closed())
 
     run(main())
+
+
+def test_who_blocks_the_loop_behind_connect_has_told_the_server_what_it_needs(run: Run) -> None:
+    """A server ends connections whose client does not choose a dialect in time."""
+    chosen = threading.Event()
+
+    def serve(listening: socket.socket) -> None:
+        sock, _ = listening.accept()
+        with sock:
+            sock.sendall(encode([b"pb"], "none"))
+            if sock.recv(4) == encode(b"pb", "none"):
+                chosen.set()
+            # Until the client is through.
+            while sock.recv(100):
+                pass
+
+    async def main(url: str) -> None:
+        async with pellucid.connect(url):
+            assert chosen.wait(60)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = threading.Thread(target=serve, args=(listening,))
+        server.start()
+        run(main(f"pb://127.0.0.1:{listening.getsockname()[1]}"))
+        server.join(60)
+        assert not server.is_alive()
 
 
 def test_the_context_closes_also_when_cancelled(run: Run) -> None:

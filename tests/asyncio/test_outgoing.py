@@ -160,6 +160,44 @@ def test_above_the_limit_for_bytes_calls_fail_and_notify_raises(run: Run) -> Non
     run(deaf(Limits(out_bytes=1_000_000), use))
 
 
+def test_what_is_long_arrives_whole_and_in_order(run: Run) -> None:
+    seen: list[object] = []
+
+    class Log(Echo):
+        def remote_log(self, value: object) -> object:
+            seen.append(value)
+            return value
+
+    async def main() -> None:
+        async with pair(Log()) as (client, _):
+            values: list[object] = [[n, BIG] * n if n % 3 else n for n in range(20)]
+            waiting = [client.root.call("log", value) for value in values]
+            # More than the sockets hold waits here, and is counted.
+            assert client._out._rest
+            client._out.count()
+            assert client._broker.ledger.out_bytes >= sum(map(len, client._out._rest))
+            assert await asyncio.gather(*waiting) == values
+            assert seen == values
+            assert (client._out._rest_bytes, client._broker.ledger.out_bytes) == (0, 0)
+
+    run(main())
+
+
+def test_what_waits_for_room_leaves_before_the_end(run: Run) -> None:
+    async def use(client: Connection, sock: socket.socket) -> None:
+        for n in range(10):
+            client.root.notify("echo", [BIG] * 3, n)
+        client.close()
+        loop = asyncio.get_running_loop()
+        found = bytearray()
+        while data := await loop.sock_recv(sock, 1 << 20):
+            found += data
+        assert found.count(BIG) == 30
+        assert found.endswith(b"\x09\x81\x01\x80\x05\x87")
+
+    run(deaf(Limits(out_bytes=20_000_000), use))
+
+
 def test_drain_waits_until_there_is_room(run: Run) -> None:
     async def use(client: Connection, sock: socket.socket) -> None:
         await client.drain()

@@ -244,7 +244,9 @@ class Connection(Link, Closing):
         else:
             self._is_ready()
             if self._ready is not None:
-                # So that the first calls leave together with the choice of the dialect.
+                # Whoever connects may block the loop next, and the server waits for the choice of
+                # the dialect.
+                self._out.flush()
                 self._turns.resume(self._ready)
 
     # Limits and times.

@@ -386,7 +386,7 @@ class Link(Reader, asyncio.BufferedProtocol, ABC):
             self._lost = True
             self._is_over()
         elif not self._transport.is_closing():
-            self._out.uncork()
+            self._out.finish()
             self._timers.start("close", self.limits.close_time, self._transport.abort)
             orderly = error is None and self._broker.ready and not self._turns.eof
             self._hang_up(self._transport, orderly)

@@ -1,6 +1,7 @@
 """What leaves over one connection: when it is written, and whether the other side takes it."""
 
 import asyncio
+from collections import deque
 from threading import get_ident
 from typing import Any, Final, Protocol
 
@@ -58,6 +59,8 @@ class Outgoing:
         "_link",
         "_loop",
         "_plain",
+        "_rest",
+        "_rest_bytes",
         "_transport",
         "_unsent",
         "_waiters",
@@ -88,6 +91,9 @@ class Outgoing:
         self.paused = False
         self._written = 0
         self._unsent = 0
+        # The pieces for which the transport has no room yet, where there are any.
+        self._rest: deque[bytes] | tuple[()] = ()
+        self._rest_bytes = 0
         # Those that wait for room.
         self._waiters: set[asyncio.Future[None]] | None = None
         self.in_turn = False
@@ -115,6 +121,8 @@ class Outgoing:
     def stop(self) -> None:
         """The transport is gone: what is still to be sent goes nowhere."""
         self._transport = None
+        self._rest = ()
+        self._rest_bytes = 0
         self.resume()
 
     def leave(self) -> None:
@@ -214,6 +222,9 @@ class Outgoing:
                 self.release_soon()
 
     def _write(self) -> None:
+        if self._rest or self._broker._outbox.long:
+            self._write_pieces()
+            return
         data = self._broker.data_to_send()
         transport = self._transport
         if not data or transport is None or transport.is_closing():
@@ -222,14 +233,48 @@ class Outgoing:
         self._written += len(data)
         # Most of what is written has left.
         if self._unsent or self._below is not None or transport.get_write_buffer_size():
-            self.count()
-            if self._unsent and "stall" not in self._link._timers:
-                self._watch()
+            self._count_and_watch()
+
+    def _count_and_watch(self) -> None:
+        self.count()
+        if self._unsent and "stall" not in self._link._timers:
+            self._watch()
+
+    def _write_pieces(self) -> None:
+        """Write behind what waits for room, or what is too long to be copied."""
+        pieces = self._broker.pieces_to_send()
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        size = sum(map(len, pieces))
+        self._written += size
+        self._rest_bytes += size
+        if not self._rest:
+            self._rest = deque()
+        self._rest += pieces
+        self._feed()
+        self._count_and_watch()
+
+    def _feed(self, all_of_it: bool = False) -> None:
+        """Write of what waits for room as much as there is room for."""
+        rest, transport = self._rest, self._transport
+        while rest and transport is not None and (all_of_it or not self.paused):
+            # What is short has no call to the system of its own.
+            group = [rest.popleft()]
+            while rest and len(group[-1]) < _HIGH_WATER:
+                group.append(rest.popleft())
+            self._rest_bytes -= sum(map(len, group))
+            transport.writelines(group)
+
+    def finish(self) -> None:
+        """Write all that there is, for nothing will be asked any more."""
+        self.uncork()
+        self._feed(True)
 
     def count(self) -> None:
         """Look at how much of what was written has not left."""
         if self._transport is not None:
-            left = self._transport.get_write_buffer_size()
+            left = self._transport.get_write_buffer_size() + self._rest_bytes
             if self._below is not None:
                 left += self._below.get_write_buffer_size()
             if left or self._unsent:
@@ -269,6 +314,7 @@ class Outgoing:
     def resume(self) -> None:
         """The transport has room again."""
         self.paused = False
+        self._feed()
         self.count()
         for waiter in self._waiters or ():
             if not waiter.done():

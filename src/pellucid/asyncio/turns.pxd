@@ -2,6 +2,7 @@
 
 cimport cython
 
+from ..banana cimport Framer
 from ..broker cimport Broker
 from ..events cimport CallCompleted, CallReceived
 from ..ledger cimport Ledger
@@ -25,7 +26,7 @@ cdef class Turns:
     cdef public double besides
     cdef public object transport
 
-    @cython.locals(broker=Broker, ledger=Ledger, may_start=bint, cut=bint, over=double, nested=bint, out=Outgoing, releases=Releases, stuck=bint, more=bint)
+    @cython.locals(broker=Broker, ledger=Ledger, may_start=bint, cut=bint, framer=Framer, over=double, nested=bint, out=Outgoing, releases=Releases, stuck=bint, more=bint, wakeups=Wakeups)
     cpdef run(self)
     @cython.locals(broker=Broker, ledger=Ledger, waits=bint)
     cdef object _leave_behind(self, bint cut, bint stuck)

@@ -118,7 +118,7 @@ class Turns:
         if self._link is None:
             return
         broker, out = self._broker, self._out
-        ledger, releases = broker.ledger, broker.releases
+        ledger, releases, framer = broker.ledger, broker.releases, broker._framer
         over = perf_counter() + TURN_TIME if self.long else 0.0
         cut = False
         # A method that ends the connection has a turn inside of the one that started it. Nothing
@@ -127,9 +127,19 @@ class Turns:
         out.in_turn = True
         try:
             while True:
-                # Behind `close` all that comes is dropped, unless that would be the end.
-                may_start = not self.eof if self.closing else self._left > 0 and not self._held
-                event: Any = broker.next_event(may_start)
+                event: Any = None
+                # Behind the only message of a turn there is mostly nothing to ask for.
+                if (
+                    framer._chunk
+                    or framer._held
+                    or framer._queued
+                    or broker._reports
+                    or ledger.waiting_bytes
+                    or self.eof
+                ):
+                    # Behind `close` all that comes is dropped, unless that would be the end.
+                    may_start = not self.eof if self.closing else self._left > 0 and not self._held
+                    event = broker.next_event(may_start)
                 kind = type(event)
                 if event is None:
                     if nested or self._wakeups is None or not self._wake(self._wakeups):
@@ -143,7 +153,8 @@ class Turns:
                             self._hold()
                 elif kind is CallCompleted:
                     if self._finish is None:
-                        self._runs().finish(event.waiter, event.value)
+                        wakeups = self._wakeups or self._runs()
+                        wakeups.finish(event.waiter, event.value)
                     else:
                         self._finish(event.waiter, event.value)
                 elif kind is not Paused:
@@ -171,7 +182,7 @@ class Turns:
         if self._left <= self._few and not self.closing:
             self.go_on_soon()
         # Most turns leave nothing behind.
-        more = ledger.waiting_bytes or ledger.out_bytes or broker._framer._held or broker._reports
+        more = ledger.waiting_bytes or ledger.out_bytes or framer._held or broker._reports
         if more or cut or stuck or self.long or self.charged or not self.reading:
             self._leave_behind(cut, stuck)
 
@@ -299,7 +310,7 @@ class Reader:
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Give the transport room to read into."""
-        return self._broker.get_buffer()
+        return self._broker._framer.get_buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what the transport has read."""
@@ -307,7 +318,7 @@ class Reader:
         if broker.closed:
             return
         if nbytes <= LONG and not turns.long:
-            broker.received(nbytes)
+            broker._framer.received(nbytes)
             line = turns._line
             if line.active is not turns:
                 line.before = line.active
