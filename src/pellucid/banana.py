@@ -432,19 +432,18 @@ class Framer:
         view = shared
         skip = self._skip
         self._in_place = False
-        if skip == 0 or self._chunk or self._chunks:
-            pass
-        elif self._body is not None:
-            if skip >= _LARGE:
+        if skip and not self._chunk and not self._chunks:
+            if self._body is not None:
+                if skip >= _LARGE:
+                    self._in_place = True
+                    view = self._room
+            elif skip > len(shared):
                 self._in_place = True
-                view = self._room
-        elif skip > len(shared):
-            self._in_place = True
-            if self._filled == len(self._last):
-                self._seal()
-                # Not more than has arrived, beyond what is there anyway.
-                self._last = bytearray(min(skip, max(self._held, len(shared))))
-            view = memoryview(self._last)[self._filled : self._filled + skip]
+                if self._filled == len(self._last):
+                    self._seal()
+                    # Not more than has arrived, beyond what is there anyway.
+                    self._last = bytearray(min(skip, max(self._held, len(shared))))
+                view = memoryview(self._last)[self._filled : self._filled + skip]
         self._view = view
         return view
 
