@@ -183,6 +183,19 @@ def test_what_is_long_arrives_whole_and_in_order(run: Run) -> None:
     run(main())
 
 
+def test_what_is_long_waits_for_room_too(run: Run) -> None:
+    async def use(client: Connection, sock: socket.socket) -> None:
+        client.root.notify("echo", [BIG] * 50)
+        waiting = asyncio.create_task(client.drain())
+        for _ in range(5):
+            await turn()
+        assert not waiting.done()
+        await until(lambda: _take(sock) == 0 and waiting.done())
+        assert not client._out.has_unsent()
+
+    run(deaf(Limits(out_bytes=20_000_000), use))
+
+
 def test_what_waits_for_room_leaves_before_the_end(run: Run) -> None:
     async def use(client: Connection, sock: socket.socket) -> None:
         for n in range(10):

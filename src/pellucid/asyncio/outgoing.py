@@ -264,7 +264,11 @@ class Outgoing:
             while rest and len(group[-1]) < _HIGH_WATER:
                 group.append(rest.popleft())
             self._rest_bytes -= sum(map(len, group))
-            transport.writelines(group)
+            # Not all versions of asyncio look there whether the transport is full.
+            if self._plain:
+                transport.write(b"".join(group))
+            else:
+                transport.writelines(group)
 
     def finish(self) -> None:
         """Write all that there is, for nothing will be asked any more."""
