@@ -16,7 +16,7 @@ from .limits import Limits
 from .records import Record
 
 __all__ = [
-    "DEPTH", "DIALECTS", "FLOAT", "INT", "LIST", "LONGINT", "LONGNEG", "NEG", "NONE", "PB",
+    "APART", "DEPTH", "DIALECTS", "FLOAT", "INT", "LIST", "LONGINT", "LONGNEG", "NEG", "NONE", "PB",
     "PELLUCID", "STRING", "VOCAB", "Dialect", "Framer", "Sexp", "decode", "encode", "int_token",
     "list_header", "read_item", "skip_item", "string_token",
 ]  # fmt: skip
@@ -41,8 +41,10 @@ _MANY: Final = 32
 _ROOM: Final = 64 * 1024
 # A piece of a message that is not smaller is kept as it came.
 _LARGE: Final = 4096
-# A string that is not shorter is kept apart from its message, if it comes in pieces.
+# A string that is not shorter is kept apart from its message if it comes in pieces, and leaves as
+# one.
 _APART: Final = 64 * 1024
+APART = _APART
 # So much of what comes behind it is read together with such a string: the beginning of the next.
 _BEHIND: Final = 1024
 _LONG: Final = LONG

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from . import octets, usual
 from .atoms import tag_of
-from .banana import DEPTH, Dialect, Sexp, encode, int_token, list_header, string_token
+from .banana import APART, DEPTH, Dialect, Sexp, encode, int_token, list_header, string_token
 from .errors import InsecureJelly, LimitExceeded, full_name
 from .heap import LONG, keep_room
 from .limits import Limits
@@ -23,8 +23,7 @@ _LIST: Final = 0x80
 _STRING: Final = 0x82
 _FLOAT: Final = 0x84
 _LONG: Final = LONG
-# A byte string that is not shorter is a piece of its own.
-_APART: Final = 64 * 1024
+_APART: Final = APART
 
 # The peers in any other may be Twisted's.
 _OWN_DIALECT: Final = "pellucid"
@@ -353,7 +352,7 @@ class Encoder:
         if self._long and self.in_pieces:
             return self._take_pieces()
         data = b"".join(self.out)
-        self.out.clear()
+        self.reset()
         self._check(len(data), data)
         return data
 
